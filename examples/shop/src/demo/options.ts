@@ -1,0 +1,93 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const FAULTS = ['none', 'kill', 'all'] as const
+type Faults = (typeof FAULTS)[number]
+
+export interface DemoOptions {
+  readonly orders: number
+  readonly seed: number
+  /** Undefined: a fresh temporary folder. */
+  readonly data: string | undefined
+  readonly faults: Faults
+  readonly keep: boolean
+}
+
+export const USAGE = `npm run demo -- [options]
+
+Starts the order, stock and payment services, places orders, makes trouble, and checks the books.
+
+  --orders N          orders to place, 1 to 100,000 (default 500)
+  --seed S            makes the same orders and plans the same trouble again (default: another one each time)
+  --faults KIND       none: no trouble
+                      kill: processes are killed with SIGKILL, at random moments and between two steps
+                      all:  also duplicates, and a message that no handler survives (default)
+  --data DIR          where the database files are made; must be empty or missing (default: a temporary folder)
+  --keep              leaves the database files where they are
+  --help              prints this
+
+Exit code: 0 if the books balance, 1 if not, 2 for a wrong option.`
+
+/** A wrong option; its message is for the person who typed it. */
+export class UsageError extends Error {}
+
+/** @throws UsageError */
+export function readOptions(args: readonly string[]): DemoOptions | 'help' {
+  const { values } = parse(args)
+  if (values.help === true) return 'help'
+  const faults = values.faults ?? 'all'
+  if (!isFaults(faults)) throw new UsageError(`--faults ${faults}: say ${FAULTS.join(', ')}`)
+  return {
+    orders: wholeNumber('--orders', values.orders, 1, 100_000) ?? 500,
+    seed: wholeNumber('--seed', values.seed, 0, 2 ** 32 - 1) ?? Math.floor(Math.random() * 1_000_000),
+    data: values.data === undefined ? undefined : emptyFolder(values.data),
+    faults,
+    keep: values.keep ?? false,
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        orders: { type: 'string' },
+        seed: { type: 'string' },
+        faults: { type: 'string' },
+        data: { type: 'string' },
+        keep: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+function isFaults(text: string): text is Faults {
+  return (FAULTS as readonly string[]).includes(text)
+}
+
+function wholeNumber(option: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value
+  throw new UsageError(`${option} ${text}: must be a whole number from ${min} to ${max}`)
+}
+
+/** The books are those of one run, so nothing of another may be there. */
+function emptyFolder(folder: string): string {
+  const path = resolve(folder)
+  if (!existsSync(path)) return path
+  let entries: string[]
+  try {
+    entries = readdirSync(path)
+  } catch {
+    throw new UsageError(`--data ${folder}: is not a folder`)
+  }
+  if (entries.length === 0) return path
+  throw new UsageError(
+    `--data ${folder}: is not empty, and the books are those of one run; name a folder that is empty or does not exist`,
+  )
+}

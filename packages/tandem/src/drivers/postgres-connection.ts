@@ -1,0 +1,35 @@
+import { TandemError } from '../core/errors.ts'
+
+const LOOPBACK = /^(?:localhost$|127\.|::1$|\/|@)/
+
+/**
+ * Where a connection leads, as text that can be compared: the names that were given, with all names of this machine taken for one.
+ * Undefined where it is not known.
+ */
+export function placeOf(
+  host: string | undefined,
+  port: number | undefined,
+  database: string | undefined,
+): string | undefined {
+  if (database === undefined || host === undefined) return undefined
+  return `${LOOPBACK.test(host) ? 'localhost' : host}:${port ?? 5432}/${database}`
+}
+
+/** @param size how many connections the pool may have */
+export function noConnection(size: number | undefined, timeout: number): TandemError {
+  const all = size === undefined ? '' : ` (it has ${size})`
+  return new TandemError('STORE_BUSY', `no connection of the pool${all} was free for ${timeout} ms`)
+}
+
+/** For a transaction whose connection has gone although its work has not noticed. */
+export function lostBeforeCommit(because: string, cause: unknown): TandemError {
+  const text = `the connection was lost before the commit, and nothing was committed: ${because}`
+  return new TandemError('STORE_UNAVAILABLE', text, { cause })
+}
+
+const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+
+/** The number of rows that a statement changed, from the first word of its command tag and the count in it. */
+export function changedBy(command: string, count: number | null | undefined): number {
+  return COUNTED.has(command) ? (count ?? 0) : 0
+}

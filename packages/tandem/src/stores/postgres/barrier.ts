@@ -1,0 +1,65 @@
+import type { HalfAnswer } from '../../core/half-state.ts'
+import { isTandemError, TandemError } from '../../core/errors.ts'
+import type { Row } from '../../spi/driver.ts'
+import type { HalfSteps } from '../../spi/store.ts'
+import { clean, type PostgresContext } from './context.ts'
+
+export interface BarrierSteps<Tx> extends Pick<HalfSteps<Tx>, 'insertBarrier' | 'closeBarrier'> {
+  expireBarriers(olderThan: number, limit: number): Promise<number>
+}
+
+/**
+ * The row that says whether a local transaction has committed. Who inserts second waits for the first transaction to end; a check that
+ * waits too long has no answer.
+ */
+export function barrierSteps<Tx>({ tables, now, single, run, own }: PostgresContext<Tx>): BarrierSteps<Tx> {
+  const { barrier, half } = tables
+  const sql = {
+    set: `INSERT INTO ${barrier} (id, decision, at) VALUES ($1::text, $2::text, ${now}) ON CONFLICT (id) DO NOTHING`,
+    find: `SELECT decision FROM ${barrier} WHERE id = $1::text`,
+    // A barrier is what a half message is decided by: it stays as long as that is there.
+    expire: `DELETE FROM ${barrier} WHERE id = ANY (ARRAY (
+      SELECT b.id FROM ${barrier} b WHERE b.at < ${now} - $1::float8 * interval '1 millisecond'
+        AND NOT EXISTS (SELECT 1 FROM ${half} h WHERE h.id = b.id)
+      ORDER BY b.at LIMIT $2::int4 FOR UPDATE OF b SKIP LOCKED))`,
+  }
+
+  const decisionOf = (rows: readonly Row[]): HalfAnswer | undefined => {
+    const decision = rows[0]?.['decision']
+    return decision === 'commit' || decision === 'rollback' ? decision : undefined
+  }
+
+  return {
+    async insertBarrier(tx, id) {
+      const { changed } = await run(tx, sql.set, [clean(id), 'commit'])
+      if (changed > 0) return
+      if (decisionOf((await run(tx, sql.find, [clean(id)])).rows) === 'rollback') {
+        throw new TandemError(
+          'BARRIER_CLOSED',
+          `the local transaction of half message ${id} came too late: a check has answered "rollback" for it already`,
+        )
+      }
+      throw new TandemError('CONFLICT', `half message ${id} has been used in a local transaction before`)
+    },
+
+    async closeBarrier(id, lockTimeout) {
+      try {
+        return await own(
+          async (tx) => {
+            const { changed } = await run(tx, sql.set, [clean(id), 'rollback'])
+            return changed > 0 ? 'rollback' : (decisionOf((await run(tx, sql.find, [clean(id)])).rows) ?? 'unknown')
+          },
+          { lockTimeout },
+        )
+      } catch (error) {
+        // Whoever holds the lock may be the local transaction, about to commit.
+        if (isTandemError(error, 'STORE_BUSY')) return 'unknown'
+        throw error
+      }
+    },
+
+    async expireBarriers(olderThan, limit) {
+      return (await single(sql.expire, [olderThan, limit])).changed
+    },
+  }
+}

@@ -1,0 +1,210 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { Books } from './books.ts'
+import type { Behaviour, Order } from './messages.ts'
+import type { ServiceName, Settings } from './protocol.ts'
+import { ServiceProcess, type Arming } from './service-process.ts'
+
+/** Milliseconds of every lease in these tests; ten times shorter than the default. */
+export const LEASE = 1000
+/** Milliseconds that a machine may add to what the library promises, at least. */
+const SLACK = 1500
+
+const DEFAULTS: Omit<Settings, 'folder'> = {
+  lease: LEASE,
+  consume: { retry: { delays: [50] } },
+  check: { transactionTimeOut: 200, transactionCheckInterval: 200 },
+  checks: ['orders.placed'],
+  holds: true,
+  migrate: true,
+}
+
+/** A folder with the databases of two services and their broker, and the processes on it. */
+export class World {
+  readonly folder: string
+  readonly books: Books
+  readonly #settings: Partial<Settings>
+  readonly #processes: ServiceProcess[] = []
+  readonly #watchers = new Set<() => void>()
+  #slowestStart = 0
+  #placed = 0
+  #looking = false
+
+  constructor(settings: Partial<Settings> = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), 'tandem-faults-'))
+    this.books = new Books(this.folder)
+    this.#settings = settings
+  }
+
+  path(file: ServiceName | 'broker'): string {
+    return join(this.folder, `${file}.db`)
+  }
+
+  /**
+   * Milliseconds that the machine may add to what the library promises. How loaded it is, is seen from how long a process takes to start;
+   * even so it stays below the default lease, which a part that ignores the option would wait for.
+   */
+  get slack(): number {
+    return Math.min(6000, Math.max(SLACK, 4 * this.#slowestStart))
+  }
+
+  /** Within these milliseconds work goes on: a lease, and what the machine adds. */
+  get soon(): number {
+    return LEASE + this.slack
+  }
+
+  /** Starts a process; resolves when its service has started. */
+  async start(name: ServiceName, options: Partial<Settings> & Arming = {}): Promise<ServiceProcess> {
+    const began = performance.now()
+    const service = this.spawn(name, options)
+    await service.ready()
+    this.#slowestStart = Math.max(this.#slowestStart, performance.now() - began)
+    return service
+  }
+
+  /** Starts a process and waits for nothing. */
+  spawn(name: ServiceName, { killAt, freezeAt, ...settings }: Partial<Settings> & Arming = {}): ServiceProcess {
+    const service = new ServiceProcess(
+      name,
+      { ...DEFAULTS, ...this.#settings, ...settings, folder: this.folder },
+      { ...(killAt === undefined ? {} : { killAt }), ...(freezeAt === undefined ? {} : { freezeAt }) },
+      () => this.#told(),
+    )
+    this.#processes.push(service)
+    return service
+  }
+
+  /** How many orders were made. */
+  get placed(): number {
+    return this.#placed
+  }
+
+  /** The orders that were made since there were `count`. */
+  placedSince(count: number): readonly string[] {
+    return Array.from({ length: this.#placed - count }, (_, i) => `o${count + i}`)
+  }
+
+  /** New orders, on the keys `k0` to `k7` in turn: one for each shard of the outbox and each partition of the broker. */
+  orders(count: number, more: Partial<Order> & { readonly does?: Behaviour } = {}): Order[] {
+    return Array.from({ length: count }, (_, i) => ({ order: `o${this.#placed++}`, key: `k${i % 8}`, ...more }))
+  }
+
+  /**
+   * Resolves as soon as `open` gives nothing any more; it is asked now and whenever a process tells something.
+   *
+   * @param within milliseconds
+   * @returns milliseconds that it took
+   * @throws when something is wrong that cannot heal, or time is up
+   */
+  until(open: () => readonly string[], within: number): Promise<number> {
+    const began = performance.now()
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        this.#watchers.delete(look)
+      }
+      const look = (): void => {
+        try {
+          expect(this.books.wrong()).toEqual([])
+          expect(this.faults()).toEqual([])
+          if (open().length > 0) return
+        } catch (error) {
+          end()
+          return reject(error instanceof Error ? error : new Error(String(error)))
+        }
+        end()
+        resolve(performance.now() - began)
+      }
+      const timer = setTimeout(() => {
+        end()
+        reject(new Error(`after ${within} ms:\n${open().join('\n')}`))
+      }, within)
+      this.#watchers.add(look)
+      look()
+    })
+  }
+
+  /** Resolves when everything that was committed is handled and confirmed, and nothing is left anywhere. */
+  settled(within: number = this.soon): Promise<number> {
+    return this.until(() => this.books.unfinished(), within)
+  }
+
+  /**
+   * Resolves when the process is stopped at its point.
+   *
+   * @throws Unlucky
+   */
+  async frozen(service: ServiceProcess): Promise<void> {
+    await service.frozen()
+    for (const file of ['broker', 'order', 'stock'] as const) {
+      if (!existsSync(this.path(file))) continue
+      const db = new DatabaseSync(this.path(file), { timeout: 1000 })
+      try {
+        db.exec('BEGIN IMMEDIATE; ROLLBACK')
+      } catch {
+        throw new Unlucky()
+      } finally {
+        db.close()
+      }
+    }
+  }
+
+  faults(): readonly string[] {
+    return this.#processes.flatMap((service) => service.faults)
+  }
+
+  /** Ends all processes and looks once more at what they left. */
+  async close(): Promise<void> {
+    await Promise.all(this.#processes.map((service) => service.kill()))
+    expect(this.faults()).toEqual([])
+    expect(this.books.wrong()).toEqual([])
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async abandon(): Promise<void> {
+    await Promise.all(this.#processes.map((service) => service.kill()))
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  story(): string {
+    return this.#processes.map((service) => service.story()).join('\n')
+  }
+
+  /** Reports that come together are looked at together. */
+  #told(): void {
+    if (this.#looking) return
+    this.#looking = true
+    setImmediate(() => {
+      this.#looking = false
+      for (const look of this.#watchers) look()
+    })
+  }
+}
+
+/**
+ * The process was frozen in the middle of another transaction. The lock of SQLite goes with a process that dies, but not with one that
+ * stands still, so that nobody can do anything then; there is nothing to test.
+ */
+class Unlucky extends Error {}
+
+/** A test in a world of its own. Tests of a file run beside each other: most of their time is waiting for leases. */
+export function faultTest(name: string, run: (world: World) => Promise<void>, settings?: Partial<Settings>): void {
+  test.concurrent(name, async () => {
+    for (let tries = 1; ; tries++) {
+      const world = new World(settings)
+      try {
+        await run(world)
+        return await world.close()
+      } catch (error) {
+        await world.abandon()
+        if (error instanceof Unlucky && tries < 5) continue
+        const failed = error as Error
+        failed.message += `\n${world.story()}`
+        throw failed
+      }
+    }
+  })
+}

@@ -1,0 +1,96 @@
+// The libraries for PostgreSQL, each in its own words, so that one test can be run with all of them.
+import { Pool, type PoolClient } from 'pg'
+import postgres from 'postgres'
+import { pg } from '../../src/drivers/pg.ts'
+import { postgresJs } from '../../src/drivers/postgres-js.ts'
+import type { Driver } from '../../src/spi/driver.ts'
+import type { PostgresAddress } from '../support/postgres-server.ts'
+
+type Rows = readonly Record<string, unknown>[]
+
+export interface LibraryOptions {
+  /** Size of the pool. Default 5. */
+  readonly max?: number
+  /** Of the server, for each connection: `{ statement_timeout: 100 }`. */
+  readonly settings?: Readonly<Record<string, string | number>>
+  readonly connectionTimeout?: number
+}
+
+/** A driver, and what its user does besides. */
+export interface Opened {
+  readonly driver: Driver<object>
+  /** Runs a statement as the user does, on what he has: a transaction of the library. */
+  run(tx: object, sql: string): Promise<Rows>
+  /** A transaction of the user's own, begun by the means of the library. */
+  begin<T>(options: string, work: (tx: object) => Promise<T>): Promise<T>
+  end(): Promise<void>
+}
+
+export interface Library {
+  readonly name: string
+  open(address: PostgresAddress, options?: LibraryOptions): Promise<Opened>
+}
+
+const timeoutOf = ({ connectionTimeout }: LibraryOptions): { readonly connectionTimeout?: number } =>
+  connectionTimeout === undefined ? {} : { connectionTimeout }
+
+const nodePostgres: Library = {
+  name: 'pg',
+  open: async (address, options = {}) => {
+    const settings = Object.entries(options.settings ?? {}).map(([name, value]) => `-c ${name}=${value}`)
+    const pool = new Pool({ ...address, max: options.max ?? 5, options: settings.join(' ') })
+    const driver = pg(pool, timeoutOf(options))
+    await driver.open({ service: 'test' })
+    return {
+      driver,
+      run: async (tx, sql) => (await (tx as PoolClient).query(sql)).rows as Rows,
+      begin: async (how, work) => {
+        const client = await pool.connect()
+        client.on('error', () => undefined)
+        try {
+          await client.query(`BEGIN ${how}`)
+          const result = await work(client)
+          await client.query('COMMIT')
+          return result
+        } catch (error) {
+          await client.query('ROLLBACK')
+          throw error
+        } finally {
+          client.release()
+        }
+      },
+      end: async () => {
+        await driver.close()
+        await pool.end()
+      },
+    }
+  },
+}
+
+const postgresJsLibrary: Library = {
+  name: 'postgres.js',
+  open: async (address, options = {}) => {
+    const sql = postgres({
+      ...address,
+      max: options.max ?? 5,
+      onnotice: () => undefined,
+      // Starts again at once when the server is back.
+      backoff: () => 0.01,
+      connection: { ...options.settings },
+    })
+    const driver = postgresJs(sql, timeoutOf(options))
+    await driver.open({ service: 'test' })
+    return {
+      driver: driver as Driver<object>,
+      run: async (tx, text) => (await (tx as postgres.TransactionSql).unsafe(text)) as Rows,
+      begin: async (how, work) => (await sql.begin(how, (tx) => work(tx))) as Awaited<ReturnType<typeof work>>,
+      end: async () => {
+        await driver.close()
+        // A connection that was lost in a query never ends by itself.
+        await sql.end({ timeout: 1 })
+      },
+    }
+  },
+}
+
+export const LIBRARIES: readonly Library[] = [nodePostgres, postgresJsLibrary]

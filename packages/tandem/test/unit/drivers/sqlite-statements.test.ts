@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest'
+import { statementKinds } from '../../../src/drivers/sqlite-statements.ts'
+
+describe('the kind of a statement', () => {
+  test.each([
+    ['SELECT 1', ['read']],
+    ['  select 1;', ['read']],
+    ['VALUES (1)', ['read']],
+    ['EXPLAIN DELETE FROM t', ['read']],
+    ['PRAGMA user_version', ['read']],
+    ['INSERT INTO t VALUES (1)', ['write']],
+    ['INSERT OR ROLLBACK INTO t VALUES (1)', ['write']],
+    ['REPLACE INTO t VALUES (1)', ['write']],
+    ['UPDATE t SET a = 1', ['write']],
+    ['DELETE FROM t RETURNING a', ['write']],
+    ['WITH a AS (SELECT 1) SELECT * FROM a', ['read']],
+    ['WITH a(x) AS MATERIALIZED (SELECT 1), b AS (VALUES (2)) INSERT INTO t SELECT * FROM a', ['write']],
+    ['WITH RECURSIVE a AS (SELECT 1 UNION SELECT 2) DELETE FROM t', ['write']],
+    ["WITH a AS (SELECT 'DELETE') SELECT replace(x, 'a', 'b') FROM a", ['read']],
+    ['CREATE TABLE t(a)', ['other']],
+    ['BEGIN', ['transaction']],
+    ['begin immediate', ['transaction']],
+    ['BEGIN;', ['transaction']],
+    ['COMMIT', ['transaction']],
+    ['END TRANSACTION', ['transaction']],
+    ['ROLLBACK', ['transaction']],
+    ['ROLLBACK TRANSACTION', ['transaction']],
+    ['/* why */ -- not\n COMMIT', ['transaction']],
+    ['-- COMMIT\nSELECT 1', ['read']],
+    ['SELECT 1 /* ; COMMIT; */', ['read']],
+    ['SELECT 1 /* never ends; COMMIT', ['read']],
+    ['SAVEPOINT a', ['savepoint']],
+    ['RELEASE a', ['savepoint']],
+    ['ROLLBACK TO a', ['savepoint']],
+    ['ROLLBACK TRANSACTION TO SAVEPOINT a', ['savepoint']],
+    ['SELECT 1; COMMIT', ['read', 'transaction']],
+    ['SELECT 1;COMMIT;BEGIN', ['read', 'transaction', 'transaction']],
+    ["INSERT INTO t VALUES ('; COMMIT; it''s')", ['write']],
+    ['SELECT "; COMMIT" FROM [; COMMIT] WHERE `; COMMIT`', ['read']],
+    [';;', []],
+    ['', []],
+    ['-- nothing', []],
+    ['CREATE TRIGGER a AFTER INSERT ON t BEGIN DELETE FROM t; END; COMMIT', ['other', 'transaction']],
+    ['CREATE TEMP TRIGGER IF NOT EXISTS a AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; END', ['other']],
+    ['CREATE TEMPORARY TRIGGER a AFTER INSERT ON t BEGIN SELECT 1; SELECT 2; END; SELECT 1', ['other', 'read']],
+    ['CREATE TABLE trigger_log(a); COMMIT', ['other', 'transaction']],
+  ])('%s', (sql, kinds) => {
+    expect(statementKinds(sql)).toEqual(kinds)
+  })
+})
