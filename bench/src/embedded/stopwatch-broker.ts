@@ -6,7 +6,10 @@ export interface Stopwatch {
   readonly seconds: Promise<number>
 }
 
-/** The broker, with a watch on how long it takes until `messages` are published through it. */
+/**
+ * The broker, with a watch on how long it takes until `messages` are published through it. After that it does not answer any more, so
+ * that what is left in the outbox stays there.
+ */
 export function stopwatch(broker: Broker, messages: number): Stopwatch {
   let startedAt: number | undefined
   let confirmed = 0
@@ -15,6 +18,7 @@ export function stopwatch(broker: Broker, messages: number): Stopwatch {
     finish = resolve
   })
   const publish: Broker['publish'] = async (batch, options) => {
+    if (confirmed >= messages) throw new Error('the stopwatch has stopped')
     startedAt ??= performance.now()
     const outcomes = await broker.publish(batch, options)
     confirmed += outcomes.filter(({ status }) => status === 'confirmed').length

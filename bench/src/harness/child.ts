@@ -2,6 +2,9 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Mailbox, type Letter } from './mailbox.ts'
 
+/** Milliseconds after which a child that owes a report counts as hung: longer than any bench takes. */
+const LONGEST_SILENCE = 300_000
+
 /** A part of a bench that runs in a process of its own: a module that uses `./parent.ts`. */
 export class Child implements AsyncDisposable {
   readonly #process: ChildProcess
@@ -27,9 +30,14 @@ export class Child implements AsyncDisposable {
     this.#process.send({ name, value })
   }
 
-  /** Resolves to what the child reports next under this name. Rejects when the child ends first. */
+  /** Resolves to what the child reports next under this name. Rejects when the child ends first, or reports nothing for five minutes. */
   async told<T>(name: string): Promise<T> {
-    return (await this.#mailbox.next(name)) as T
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), LONGEST_SILENCE)
+    try {
+      return (await this.#mailbox.next(name)) as T
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Lets the child end by itself (it stops when its parent is gone), and kills it after ten seconds. */
