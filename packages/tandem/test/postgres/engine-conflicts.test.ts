@@ -65,10 +65,10 @@ describe.skipIf(databases === undefined)('two handlers that lose against each ot
     const sums: number[] = []
     tandem.consume(Counted, async ({ n }, { tx }) => {
       const { rows } = await tx.query<{ sum: number }>('SELECT coalesce(sum(n), 0)::int AS sum FROM entries')
+      sums.push(rows[0]!.sum)
       // Each has read what the other is about to change.
       await met()
       await tx.query('INSERT INTO entries VALUES ($1)', [n])
-      sums.push(rows[0]!.sum)
     })
     await tandem.start()
     await tandem.transaction((tx) => tandem.send(tx, [Counted({ n: 1 }), Counted({ n: 2 })]))
