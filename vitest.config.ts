@@ -51,6 +51,21 @@ export default defineConfig({
       },
       {
         extends: true,
+        // One server for all of them, which the system has installed; where it has not, they are skipped with one line.
+        test: {
+          name: 'mariadb',
+          include: ['packages/tandem/test/mariadb/**/*.test.ts'],
+          globalSetup: 'packages/tandem/test/support/mariadb-global.ts',
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          setupFiles,
+          execArgv,
+          // By itself, as the tests on PostgreSQL.
+          sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        extends: true,
         // These kill processes and wait for leases to run out: few at a time, or one starves the other.
         test: {
           name: 'faults',

@@ -1,0 +1,1 @@
+export { findMariadb, MARIADB_MISSING } from '../../../../scripts/servers/mariadb-binaries.ts'

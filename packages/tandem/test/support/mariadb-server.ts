@@ -1,0 +1,1 @@
+export { MariadbServer, type MariadbAddress, type MariadbServerOptions } from '../../../../scripts/servers/mariadb.ts'
