@@ -11,7 +11,8 @@ CREATE TABLE tandem_schema_version (
   breaking INTEGER NOT NULL
 ) STRICT;
 
--- Messages to publish. AUTOINCREMENT: a position is never given twice, also when the table was empty in between.
+-- Messages to publish. AUTOINCREMENT: a position is never given twice, also when the table was empty in between. No index by shard:
+-- every page that a message touches is written again by each of the user's commits.
 CREATE TABLE tandem_outbox (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   shard INTEGER NOT NULL,
@@ -28,8 +29,6 @@ CREATE TABLE tandem_outbox (
   headers TEXT NOT NULL,
   body BLOB NOT NULL
 ) STRICT;
-
-CREATE INDEX tandem_outbox_shard ON tandem_outbox (shard, position);
 
 -- Messages out of the relay's way: delayed, waiting for another try, behind one of their key, unsendable.
 CREATE TABLE tandem_outbox_held (

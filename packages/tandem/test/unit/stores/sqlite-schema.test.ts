@@ -98,7 +98,7 @@ describe('opening', () => {
 
 describe('drift', () => {
   it.each([
-    ['DROP INDEX tandem_outbox_shard', 'index tandem_outbox_shard is missing'],
+    ['DROP INDEX tandem_outbox_held_state', 'index tandem_outbox_held_state is missing'],
     ['DROP TABLE tandem_audit', 'table tandem_audit is missing'],
     ['ALTER TABLE tandem_inbox ADD COLUMN mine TEXT', 'table tandem_inbox is not as its migration makes it'],
     ['CREATE INDEX mine ON tandem_outbox (type)', "index mine is not one of Tandem's"],
