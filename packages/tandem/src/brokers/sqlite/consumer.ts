@@ -66,7 +66,7 @@ export class SqliteConsumer<Tx> implements Consumption {
     this.#parts = parts
     this.#settings = settings
     const topics = [...new Set(subscription.topics)].map((name) => parts.log.topicId(name))
-    this.#member = { id: uuidv7(), group: subscription.group, topics }
+    this.#member = { id: uuidv7(), group: subscription.group, topics, maxInFlight: subscription.maxInFlight }
     const toWire = (stored: StoredMessage) => parts.log.toWire(stored)
     this.#lanes = new Lanes(subscription.maxInFlight, toWire, deliver, {
       moved: (soon) => this.#flushWithin(soon ? 0 : FLUSH_INTERVAL),

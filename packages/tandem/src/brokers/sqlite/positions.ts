@@ -8,6 +8,8 @@ export interface MemberInfo {
   readonly group: string
   /** Ids of its topics. */
   readonly topics: readonly number[]
+  /** Deliveries that it can have out. */
+  readonly maxInFlight: number
 }
 
 /** Where a topic and partition is told apart by one number. */
@@ -117,7 +119,7 @@ export class Positions<Tx> {
         const name = String(row.partition)
         const surplus = plan.release.includes(name)
         if (plan.take.includes(name)) {
-          held.push({ ...(await this.#take(member, row, head, expiresAt, tx)), surplus: false })
+          held.push({ ...(await this.#take(member, row, expiresAt, tx)), surplus: false })
         } else if (surplus || plan.renew.includes(name)) {
           renewed.push(laneOf(topic, row.partition))
           held.push({ ...row, surplus })
@@ -178,19 +180,19 @@ export class Positions<Tx> {
     return rows.map(positionRow)
   }
 
-  /** Who left without giving the partition up may have had messages out: everything that was there then is suspect. */
+  /** Who left without giving the partition up may have had messages out: as many are suspect as a member can have out. */
   async #take(
     member: MemberInfo,
     row: PositionRow,
-    head: number,
     expiresAt: number,
     tx: Tx,
   ): Promise<Omit<HeldPartition, 'surplus'>> {
     const { topic, partition, position } = row
-    const unclean = row.owner !== undefined && row.owner !== member.id && (await this.#isBehind(row, tx))
+    const unclean = row.owner !== undefined && row.owner !== member.id
+    const last = unclean ? await this.#lastAhead(row, member.maxInFlight, tx) : undefined
     const token = row.token + 1
-    const redelivered = row.redelivered + (unclean ? 1 : 0)
-    const suspect = unclean ? head : row.suspect
+    const redelivered = row.redelivered + (last === undefined ? 0 : 1)
+    const suspect = Math.max(row.suspect, last ?? 0)
     await this.#driver.query(
       `UPDATE broker_position SET owner = ?, token = ?, expires_at = ?, redelivered = ?, suspect = ?
        WHERE group_name = ? AND topic = ? AND partition = ?`,
@@ -200,13 +202,15 @@ export class Positions<Tx> {
     return { topic, partition, token, position, redelivered, suspect }
   }
 
-  async #isBehind({ topic, partition, position }: PositionRow, tx: Tx): Promise<boolean> {
+  /** The last of the first `count` messages after the position; undefined if there is none. */
+  async #lastAhead({ topic, partition, position }: PositionRow, count: number, tx: Tx): Promise<number | undefined> {
     const { rows } = await this.#driver.query(
-      'SELECT 1 FROM broker_message WHERE topic = ? AND partition = ? AND sequence > ? LIMIT 1',
-      [topic, partition, position],
+      `SELECT max(sequence) AS last FROM (SELECT sequence FROM broker_message
+       WHERE topic = ? AND partition = ? AND sequence > ? ORDER BY sequence LIMIT ?)`,
+      [topic, partition, position, count],
       tx,
     )
-    return rows.length > 0
+    return (rows[0]?.['last'] as number | null) ?? undefined
   }
 
   async #version(group: string, grow: boolean, tx: Tx): Promise<number> {

@@ -370,7 +370,7 @@ describe('positions', () => {
     await driver.open({ service: 'positions' })
     const positions = new Positions(driver)
     const topics = [new SqliteLog(driver).topicId('topic')]
-    const member = (id: string): MemberInfo => ({ id, group: 'group', topics })
+    const member = (id: string): MemberInfo => ({ id, group: 'group', topics, maxInFlight: 8 })
     const none = new Map<number, number>()
     const first = await positions.exchange(member('first'), none, 5)
     expect(first.held).toHaveLength(8)
