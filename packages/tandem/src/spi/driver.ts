@@ -21,6 +21,11 @@ export interface TransactionOptions {
    * `STORE_BUSY`. Default: the driver's own, 30,000 unless it says otherwise.
    */
   readonly lockTimeout?: number
+  /**
+   * The isolation level to begin with. Only asked for where a transaction cannot be told once it is open (MySQL); other drivers need not
+   * look at it. Default: what the connection has.
+   */
+  readonly isolation?: 'read uncommitted' | 'read committed'
 }
 
 export interface DriverCapabilities {
