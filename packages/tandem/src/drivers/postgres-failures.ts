@@ -37,6 +37,9 @@ const BY_CODE: Readonly<Record<string, FailureKind>> = {
   '3D000': 'unavailable',
   '28000': 'unavailable',
   '28P01': 'unavailable',
+  // invalid_sql_statement_name, duplicate_prepared_statement: not this connection's, so all others will fail as well.
+  26000: 'unavailable',
+  '42P05': 'unavailable',
   ECONNREFUSED: 'unavailable',
   ECONNRESET: 'unavailable',
   ECONNABORTED: 'unavailable',
@@ -61,18 +64,48 @@ const NO_CONNECTION =
   /^(?:Connection terminated|Client has encountered a connection error|Client was closed|timeout expired$|Query read timeout$|Cannot use a pool after)/
 const POOL_EXHAUSTED = /^timeout exceeded when trying to connect$/
 
+const POOLED =
+  'a pooler gives each transaction another connection of the server, where prepared statements of this one are not known: make the ' +
+  'instance of postgres.js with prepare: false (with pg, leave out prepare: true), or set max_prepared_statements in ' +
+  'PgBouncer 1.21 or later'
+
+/** What to do, for failures that do not say it themselves. */
+const ADVICE: Readonly<Record<string, string>> = {
+  26000: POOLED,
+  '42P05': POOLED,
+  '25006':
+    'the server is a standby, or default_transaction_read_only is on for it, for the database or for the role: ' +
+    'connect to the primary, or find out who has switched writing off and why',
+  '57014': 'statement_timeout ended it, or a person did',
+}
+
 /** A chain of causes may be a ring. */
 const DEEPEST = 8
 
 export function classify(error: unknown): FailureKind {
-  let current = error
-  for (let depth = 0; depth < DEEPEST && typeof current === 'object' && current !== null; depth++) {
-    const kind = classifyOne(current)
+  for (const one of chainOf(error)) {
+    const kind = classifyOne(one)
     if (kind !== 'other') return kind
-    // Query builders wrap the error of the library below them.
-    current = (current as { cause?: unknown }).cause
   }
   return 'other'
+}
+
+/** An error and what has caused it: query builders wrap the error of the library below them. */
+function* chainOf(error: unknown): Generator<object> {
+  let current = error
+  for (let depth = 0; depth < DEEPEST && typeof current === 'object' && current !== null; depth++) {
+    yield current
+    current = (current as { cause?: unknown }).cause
+  }
+}
+
+function adviceFor(error: unknown): string {
+  for (const one of chainOf(error)) {
+    const { code } = one as { code?: unknown }
+    const advice = typeof code === 'string' ? ADVICE[code] : undefined
+    if (advice !== undefined) return `; ${advice}`
+  }
+  return ''
 }
 
 function classifyOne(error: object): FailureKind {
@@ -91,7 +124,7 @@ function classifyOne(error: object): FailureKind {
 /** Turns what `classify` names into a TandemError; leaves everything else as it is. `doing`: `a statement`, for example. */
 export function toTandemError(error: unknown, doing: string): unknown {
   if (isTandemError(error)) return error
-  const because = (): string => `${doing} failed: ${errorText(error)}`
+  const because = (): string => `${doing} failed: ${errorText(error)}${adviceFor(error)}`
   switch (classify(error)) {
     case 'busy':
       return new TandemError('STORE_BUSY', because(), { cause: error })

@@ -12,7 +12,7 @@ type TextParser = (value: string) => unknown
 
 const TEXT_FORMAT: Readonly<Record<number, TextParser>> = {
   [BOOL]: (value) => value === 't',
-  [BYTEA]: (value) => Buffer.from(value.slice(2), 'hex'),
+  [BYTEA]: bytesOf,
   [INT2]: Number,
   [INT4]: Number,
   [FLOAT4]: Number,
@@ -27,6 +27,15 @@ const BINARY_FORMAT: Readonly<Record<number, (value: Buffer) => unknown>> = {
   [INT8]: (value) => value.readBigInt64BE().toString(),
   [FLOAT4]: (value) => value.readFloatBE(),
   [FLOAT8]: (value) => value.readDoubleBE(),
+}
+
+/** Bytes as text: in hexadecimal, or as `bytea_output = escape` has them. */
+function bytesOf(value: string): Buffer {
+  if (value.startsWith('\\x')) return Buffer.from(value.slice(2), 'hex')
+  const plain = value.replaceAll(/\\(?:\\|([0-7]{3}))/g, (_, octal?: string) =>
+    octal === undefined ? '\\' : String.fromCharCode(Number.parseInt(octal, 8)),
+  )
+  return Buffer.from(plain, 'latin1')
 }
 
 const asIs: TextParser = (value) => value

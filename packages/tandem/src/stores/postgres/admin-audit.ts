@@ -18,7 +18,7 @@ export function auditSteps<Tx>(
   { tables, read, own }: PostgresContext<Tx>,
   writeAudit: WriteAudit<Tx>,
 ): Pick<AdminSteps, 'audit' | 'auditTrail'> {
-  const trail = `SELECT seq::float8 AS seq, ${ms('at')} AS at, actor, action, target, reason FROM ${tables.audit}
+  const trail = `SELECT seq::int8 AS seq, ${ms('at')} AS at, actor, action, target, reason FROM ${tables.audit}
     WHERE seq < $1::float8::bigint ORDER BY ${tables.audit}.seq DESC LIMIT $2::int4`
   return {
     audit: (act, action, target) => own((tx) => writeAudit(tx, act, action, target)),

@@ -23,16 +23,16 @@ export function deadLetterSteps<Tx>(context: PostgresContext<Tx>, writeAudit: Wr
     `(${parameter}::text IS NULL OR f.${column} = ${parameter}::text)`
   const filtered = `f.state = 'dead' AND ${is('group_name', '$1')} AND ${is('type', '$2')} AND ${is('topic', '$3')}
     AND ${is('key', '$4')} AND ${is('reason', '$5')} AND ($6::text IS NULL OR strpos(f.error, $6::text) > 0)`
-  const columns = `f.seq::float8 AS seq, f.group_name, f.message_id, f.topic, f.key, f.type, f.source,
+  const columns = `f.seq::int8 AS seq, f.group_name, f.message_id, f.topic, f.key, f.type, f.source,
     ${ms('f.sent_at')} AS sent_at, f.reason, f.error, f.attempts, ${ms('f.died_at')} AS died_at,
-    CASE WHEN f.blocks THEN (SELECT count(*)::float8 FROM ${failure} b WHERE b.blocks AND b.group_name = f.group_name
+    CASE WHEN f.blocks THEN (SELECT count(*)::int8 FROM ${failure} b WHERE b.blocks AND b.group_name = f.group_name
       AND b.topic = f.topic AND ${keyIs('b.', 'f.key')} AND b.seq > f.seq AND b.state = 'blocked') ELSE 0 END AS blocking`
   const thisOne = `group_name = $1::text AND message_id = $2::text AND state = 'dead'`
   const sql = {
     list: `SELECT ${columns} FROM ${failure} f
       WHERE ${filtered} AND (f.died_at, f.seq) < (${instantOf('$7')}, $8::float8::bigint)
       ORDER BY f.died_at DESC, f.seq DESC LIMIT $9::int4`,
-    groups: `SELECT group_name, type, first_line, count(*)::float8 AS count, ${ms('min(died_at)')} AS oldest,
+    groups: `SELECT group_name, type, first_line, count(*)::int8 AS count, ${ms('min(died_at)')} AS oldest,
         ${ms('max(died_at)')} AS newest
       FROM (SELECT f.group_name, f.type, f.died_at, split_part(f.error, chr(10), 1) AS first_line
         FROM ${failure} f WHERE ${filtered}) f
@@ -46,7 +46,7 @@ export function deadLetterSteps<Tx>(context: PostgresContext<Tx>, writeAudit: Wr
     replay: `UPDATE ${failure} SET state = 'retrying', due_at = ${now}, attempts_in_round = 0, version = version + 1,
       reason = NULL, died_at = NULL, in_progress = NULL WHERE ${thisOne}`,
     discard: `UPDATE ${failure} SET state = 'discarded', blocks = false, version = version + 1
-      WHERE ${thisOne} RETURNING seq::float8 AS seq, topic, key`,
+      WHERE ${thisOne} RETURNING seq::int8 AS seq, topic, key`,
   }
 
   /** One change of a dead letter with its audit row. Of two at the same moment one finds it dead. */

@@ -20,7 +20,7 @@ export function producerSteps<Tx>(context: PostgresContext<Tx>, writeAudit: Writ
     columns: string,
     table: string,
   ): ((state: string | undefined, page: Page) => Promise<readonly Row[]>) => {
-    const select = `SELECT t.seq::float8 AS seq, ${columns} FROM ${table} t`
+    const select = `SELECT t.seq::int8 AS seq, ${columns} FROM ${table} t`
     const all = `${select} WHERE t.seq < $1::float8::bigint ORDER BY t.seq DESC LIMIT $2::int4`
     const ofState = `${select} WHERE t.state = $3::text AND t.seq < $1::float8::bigint ORDER BY t.seq DESC LIMIT $2::int4`
     return (state, page) =>

@@ -2,7 +2,7 @@ import type { HalfAnswer } from '../../core/half-state.ts'
 import { isTandemError, TandemError } from '../../core/errors.ts'
 import type { Row } from '../../spi/driver.ts'
 import type { HalfSteps } from '../../spi/store.ts'
-import { clean, type PostgresContext } from './context.ts'
+import { clean, ROW_BY_ROW, type PostgresContext } from './context.ts'
 
 export interface BarrierSteps<Tx> extends Pick<HalfSteps<Tx>, 'insertBarrier' | 'closeBarrier'> {
   expireBarriers(olderThan: number, limit: number): Promise<number>
@@ -20,7 +20,7 @@ export function barrierSteps<Tx>({ tables, now, single, run, own }: PostgresCont
     // A barrier is what a half message is decided by: it stays as long as that is there.
     expire: `DELETE FROM ${barrier} WHERE id = ANY (ARRAY (
       SELECT b.id FROM ${barrier} b WHERE b.at < ${now} - $1::float8 * interval '1 millisecond'
-        AND NOT EXISTS (SELECT 1 FROM ${half} h WHERE h.id = b.id)
+        AND NOT EXISTS (SELECT 1 FROM ${half} h WHERE h.id = b.id ${ROW_BY_ROW})
       ORDER BY b.at LIMIT $2::int4 FOR UPDATE OF b SKIP LOCKED))`,
   }
 

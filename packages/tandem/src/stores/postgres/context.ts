@@ -99,7 +99,7 @@ async function again<T>(driver: Pick<Driver<never>, 'classify'>, act: () => Prom
 
 /** SQL expression: milliseconds since the epoch. */
 export function ms(instant: string): string {
-  return `round(extract(epoch FROM ${instant}) * 1000)::float8`
+  return `round(extract(epoch FROM ${instant}) * 1000)::int8`
 }
 
 /** SQL expression: the instant so many milliseconds (a parameter) after another. */

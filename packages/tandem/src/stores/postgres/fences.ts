@@ -12,7 +12,7 @@ export interface Fences<Tx> {
 
 /** The rows of the leases that are held now, locked so that nobody takes them over meanwhile. `parameter`: a JSON list of names. */
 export function heldLeases({ tables, now }: Pick<PostgresContext<never>, 'tables' | 'now'>, parameter: string): string {
-  return `SELECT name, token::float8 AS token FROM ${tables.lease}
+  return `SELECT name, token::int8 AS token FROM ${tables.lease}
     WHERE name = ${anyText(parameter)} AND owner IS NOT NULL AND expires_at > ${now} ORDER BY name FOR SHARE`
 }
 

@@ -32,7 +32,7 @@ export function createInboxRows<Tx>({ tables, now, run }: PostgresContext<Tx>): 
     state: `UPDATE ${inbox} SET state = $3::text, at = ${now} WHERE group_name = $1::text AND message_id = $2::text`,
     touch: `WITH first AS (${first} FOR UPDATE)
       UPDATE ${failure} f SET touched = touched + 1 FROM first WHERE f.seq = first.seq`,
-    first: `SELECT seq::float8 AS seq, state FROM (${first}) first`,
+    first: `SELECT seq::int8 AS seq, state FROM (${first}) first`,
     touchOne: `UPDATE ${failure} SET touched = touched + 1 WHERE seq = $1::float8::bigint AND blocks`,
     release: `WITH freed AS (
         UPDATE ${failure} SET state = 'retrying', due_at = ${now}, version = version + 1

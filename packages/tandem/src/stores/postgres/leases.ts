@@ -12,7 +12,7 @@ export function leaseSteps<Tx>({ tables, now, run, own }: PostgresContext<Tx>): 
       VALUES ($1::text, $2::text, $3::int4, $4::text, ${now}, ${plusMs(now, '$5')})
       ON CONFLICT (id) DO UPDATE SET wanted = excluded.wanted, seen_at = excluded.seen_at, expires_at = excluded.expires_at
       RETURNING ${ms('seen_at')} AS seen_at`,
-    rows: `SELECT name, owner, token::float8 AS token, ${ms('expires_at')} AS expires_at FROM ${lease}
+    rows: `SELECT name, owner, token::int8 AS token, ${ms('expires_at')} AS expires_at FROM ${lease}
       WHERE name = ${anyText('$1')} OR owner = $2::text ORDER BY name FOR UPDATE`,
     add: `INSERT INTO ${lease} (name, token, expires_at) SELECT value, 0, ${instantOf('0')}
       FROM json_array_elements_text($1::text::json) ORDER BY value COLLATE "C" ON CONFLICT (name) DO NOTHING`,
@@ -22,7 +22,7 @@ export function leaseSteps<Tx>({ tables, now, run, own }: PostgresContext<Tx>): 
     renew: `UPDATE ${lease} SET expires_at = ${instantOf('$2')} WHERE owner = $1::text AND name = ${anyText('$3')}`,
     giveUp: `UPDATE ${lease} SET owner = NULL, expires_at = ${instantOf('0')}
       WHERE owner = $1::text AND name <> ALL (ARRAY (SELECT json_array_elements_text($2::text::json)))`,
-    mine: `SELECT name, token::float8 AS token FROM ${lease}
+    mine: `SELECT name, token::int8 AS token FROM ${lease}
       WHERE owner = $1::text AND expires_at > ${instantOf('$2')} ORDER BY name`,
     forget: `DELETE FROM ${known} WHERE id = ANY (ARRAY (
       SELECT id FROM ${known} WHERE expires_at < ${instantOf('$1')} LIMIT 100 FOR UPDATE SKIP LOCKED))`,

@@ -31,8 +31,8 @@ export function createRead<Tx>(
   const { positions, read } = context
   const sql = readStatements(context)
   // The position first: whoever gets an id after this one gets a higher position.
-  const end = `SELECT (CASE WHEN is_called THEN last_value ELSE last_value - 1 END)::float8 AS position,
-      pg_current_xact_id()::text::float8 AS xid FROM ${positions}`
+  const end = `SELECT (CASE WHEN is_called THEN last_value ELSE last_value - 1 END)::int8 AS position,
+      pg_current_xact_id()::text::int8 AS xid FROM ${positions}`
   /** How wide the last look had to be. */
   let width = 0
 
@@ -87,12 +87,12 @@ function readStatements<Tx>({ tables, positions, now }: PostgresContext<Tx>): { 
   const statement = (ofShards: string): string => `WITH look AS MATERIALIZED (SELECT least($1::float8, (
         SELECT min(late.position) FROM json_to_recordset($2::text::json) AS late (xid text, position float8)
         WHERE pg_visible_in_snapshot(late.xid::xid8, pg_current_snapshot())))::bigint AS begun)
-    SELECT pg_current_snapshot()::text AS snapshot, begun::float8 AS begun, last_value::float8 AS last, NULL::float8 AS position,
+    SELECT pg_current_snapshot()::text AS snapshot, begun::int8 AS begun, last_value::int8 AS last, NULL::int8 AS position,
       NULL::int4 AS shard, NULL AS id, NULL AS topic, NULL AS key, NULL AS type, NULL AS headers, NULL::bytea AS body,
-      NULL::int4 AS attempts, NULL::boolean AS releases, NULL::float8 AS failing_for, NULL::boolean AS behind_held
+      NULL::int4 AS attempts, NULL::boolean AS releases, NULL::int8 AS failing_for, NULL::boolean AS behind_held
     FROM look CROSS JOIN ${positions}
     UNION ALL
-    SELECT NULL, NULL, NULL, o.position::float8, o.shard::int4, o.id, o.topic, o.key, o.type, o.headers, o.body, o.attempts,
+    SELECT NULL, NULL, NULL, o.position::int8, o.shard::int4, o.id, o.topic, o.key, o.type, o.headers, o.body, o.attempts,
       o.releases, CASE WHEN o.first_failed_at IS NULL THEN 0 ELSE greatest(0, ${ms(now)} - ${ms('o.first_failed_at')}) END,
       ${earlierHeld(held, 'o')}
     FROM (

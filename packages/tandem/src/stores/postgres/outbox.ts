@@ -16,7 +16,7 @@ export function outboxSteps<Tx>(context: PostgresContext<Tx>): OutboxSteps<Tx> {
   const lockHeld = createLockHeld(context)
   const releaseBehind = createReleaseBehind(context)
   const cursor = new OutboxCursor(() => performance.now())
-  const xid = 'pg_current_xact_id()::text::float8 AS xid'
+  const xid = 'pg_current_xact_id()::text::int8 AS xid'
   const moved = 'o.position, o.shard, o.id, o.topic, o.key, o.type, o.headers, o.body, o.attempts, o.first_failed_at'
   const copied = 'position, shard, id, topic, key, type, headers, body'
   const ours = `position = ${anyNumber('$1')} AND shard = ${anyNumber('$2')}`
@@ -37,14 +37,14 @@ export function outboxSteps<Tx>(context: PostgresContext<Tx>): OutboxSteps<Tx> {
       kept AS (INSERT INTO ${held} (${copied}, state, due_at, attempts, first_failed_at, error, written_at)
         SELECT ${copied}, state, CASE state WHEN 'waiting' THEN ${plusMs(now, 'delay')} END,
           attempts + 1, coalesce(first_failed_at, ${now}), error, written_at FROM moved)
-      SELECT position::float8 AS position FROM moved`,
+      SELECT position::int8 AS position FROM moved`,
     // Only behind something that is still held: if that was settled a moment ago, nobody would bring this one back.
     holdBehind: `WITH moved AS (
         DELETE FROM ${outbox} o WHERE o.position = ${anyNumber('$1')} AND o.shard = ${anyNumber('$2')}
           AND ${earlierHeld(held, 'o')} RETURNING ${moved}, o.written_at),
       kept AS (INSERT INTO ${held} (${copied}, state, attempts, first_failed_at, written_at)
         SELECT ${copied}, 'behind', attempts, first_failed_at, written_at FROM moved)
-      SELECT position::float8 AS position FROM moved`,
+      SELECT position::int8 AS position FROM moved`,
     xid: `SELECT ${xid}`,
   }
 

@@ -42,7 +42,7 @@ export function retrySteps<Tx>({ tables, now, read, run }: PostgresContext<Tx>, 
       handled AS (UPDATE ${inbox} SET state = 'handled', at = ${now} WHERE ${thisOne} AND EXISTS (SELECT 1 FROM gone)),
       cleared AS (DELETE FROM ${attempts} a USING gone WHERE a.group_name = $1::text AND a.message_id = $2::text
         AND a.attempt = gone.attempts AND gone.in_progress IS NOT NULL)
-      SELECT seq::float8 AS seq, topic, key, blocks FROM gone`,
+      SELECT seq::int8 AS seq, topic, key, blocks FROM gone`,
     // An attempt that was begun is counted already.
     fail: `WITH failed AS (
         UPDATE ${failure} SET version = version + 1, state = $4::text, reason = $5::text, error = $6::text,

@@ -22,6 +22,8 @@ const BY_CODE: readonly (readonly [code: string, kind: FailureKind])[] = [
   ['25006', 'unavailable'],
   ['25P03', 'unavailable'],
   ['25P04', 'unavailable'],
+  ['26000', 'unavailable'],
+  ['42P05', 'unavailable'],
   ['53200', 'unavailable'],
   ['53300', 'unavailable'],
   ['58030', 'unavailable'],
@@ -95,6 +97,18 @@ describe('toTandemError', () => {
     const error = toTandemError(cause, 'a statement')
     expect(error).toMatchObject({ code: expected, retryable: true, cause })
     expect((error as Error).message).toContain('a statement failed: Error: of the server')
+  })
+
+  test.each([
+    ['26000', /prepare: false.*max_prepared_statements/],
+    ['42P05', /prepare: false.*max_prepared_statements/],
+    ['25006', /standby.*default_transaction_read_only.*primary/],
+    ['57014', /statement_timeout/],
+  ])('says of %s what to do', (code, told) => {
+    const wrapped = new Error('of a query builder', { cause: withCode(code) })
+    for (const error of [withCode(code), wrapped]) {
+      expect((toTandemError(error, 'a statement') as Error).message).toMatch(told)
+    }
   })
 
   test('leaves every other error as it is', () => {
