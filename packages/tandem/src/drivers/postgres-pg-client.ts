@@ -57,7 +57,8 @@ export function guardClient<C extends PgClient>(client: C, guard: Guard): C {
   })
 }
 
-function textOf(config: unknown): string | undefined {
+/** The statement in what `query` is given; undefined where there is none to be found. */
+export function textOf(config: unknown): string | undefined {
   if (typeof config === 'string') return config
   if (typeof config !== 'object' || config === null) return undefined
   // A stream of rows keeps its statement in a cursor.

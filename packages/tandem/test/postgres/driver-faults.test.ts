@@ -4,7 +4,8 @@ import { until } from '../support/clock.ts'
 import { errorOf, refusal } from '../support/errors.ts'
 import { PostgresServer } from '../support/postgres-server.ts'
 import { execute, hasPostgres, query } from '../support/postgres.ts'
-import { LIBRARIES, type LibraryOptions, type Opened } from './libraries.ts'
+import { LIBRARIES } from './libraries.ts'
+import type { LibraryOptions, Opened } from './library.ts'
 
 /** One connection, so that no other one hides what has become of it. */
 const SINGLE = { max: 1 }

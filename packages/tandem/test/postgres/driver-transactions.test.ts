@@ -2,7 +2,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { errorOf, refusal } from '../support/errors.ts'
 import { createDatabase, execute, hasPostgres, type TestDatabase } from '../support/postgres.ts'
-import { LIBRARIES, type LibraryOptions, type Opened } from './libraries.ts'
+import { LIBRARIES } from './libraries.ts'
+import type { LibraryOptions, Opened } from './library.ts'
+
+/** What the database said; some libraries wrap it. */
+function innermost(error: unknown): unknown {
+  const { cause } = error as { cause?: unknown }
+  return cause === undefined ? error : innermost(cause)
+}
 
 describe.skipIf(!hasPostgres).each(LIBRARIES)('$name', (library) => {
   let database: TestDatabase
@@ -207,6 +214,38 @@ describe.skipIf(!hasPostgres).each(LIBRARIES)('$name', (library) => {
       expect(await ids(one)).toEqual([1, 3])
     })
 
+    test("a savepoint of the library's own takes statements of Tandem, which are rolled back with it", async () => {
+      const one = await open()
+      const { driver, begin, run, savepoint } = one
+      if (savepoint === undefined) return
+      const write = async (tx: object, id: number): Promise<void> => {
+        await driver.query('INSERT INTO t (id) VALUES ($1)', [id], tx)
+        await run(tx, `INSERT INTO t (id) VALUES (${id + 1})`)
+      }
+      const inIt = async (tx: object): Promise<void> => {
+        await write(tx, 10)
+        const inner = await savepoint(tx, async (kept) => {
+          expect(driver.inspect(kept)).toBe('open')
+          await write(kept, 20)
+          return kept
+        })
+        expect(driver.inspect(inner)).toBe('ended')
+        await refusal('TRANSACTION_ENDED', () => driver.query('INSERT INTO t (id) VALUES (99)', [], inner))
+        const failed = savepoint(tx, async (lost) => {
+          await write(lost, 30)
+          throw new Error('of the savepoint')
+        })
+        await expect(failed).rejects.toThrow('of the savepoint')
+        expect(driver.inspect(tx)).toBe('open')
+        await write(tx, 40)
+      }
+      await begin('', inIt)
+      expect(await ids(one)).toEqual([10, 11, 20, 21, 40, 41])
+      await execute(database.socket, 'DELETE FROM t')
+      await driver.transaction(inIt)
+      expect(await ids(one)).toEqual([10, 11, 20, 21, 40, 41])
+    })
+
     test('a transaction inside the work of another one is one of its own', async () => {
       const one = await open()
       const { driver, run } = one
@@ -293,7 +332,7 @@ describe.skipIf(!hasPostgres).each(LIBRARIES)('$name', (library) => {
         await run(tx, 'UPDATE t SET n = 8 WHERE id = 1')
       })
       const error = await errorOf(ofHandler)
-      expect(error).toMatchObject({ code: '40001' })
+      expect(innermost(error)).toMatchObject({ code: '40001' })
       expect(driver.classify(error)).toBe('conflict')
     })
 

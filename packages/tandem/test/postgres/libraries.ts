@@ -4,35 +4,8 @@ import postgres from 'postgres'
 import { pg } from '../../src/drivers/pg.ts'
 import { postgresJs } from '../../src/drivers/postgres-js.ts'
 import type { Driver } from '../../src/spi/driver.ts'
-import type { PostgresAddress } from '../support/postgres-server.ts'
-
-type Rows = readonly Record<string, unknown>[]
-
-export interface LibraryOptions {
-  /** Size of the pool. Default 5. */
-  readonly max?: number
-  /** Of the server, for each connection: `{ statement_timeout: 100 }`. */
-  readonly settings?: Readonly<Record<string, string | number>>
-  readonly connectionTimeout?: number
-}
-
-/** A driver, and what its user does besides. */
-export interface Opened {
-  readonly driver: Driver<object>
-  /** Runs a statement as the user does, on what he has: a transaction of the library. */
-  run(tx: object, sql: string): Promise<Rows>
-  /** A transaction of the user's own, begun by the means of the library. */
-  begin<T>(options: string, work: (tx: object) => Promise<T>): Promise<T>
-  end(): Promise<void>
-}
-
-export interface Library {
-  readonly name: string
-  open(address: PostgresAddress, options?: LibraryOptions): Promise<Opened>
-}
-
-const timeoutOf = ({ connectionTimeout }: LibraryOptions): { readonly connectionTimeout?: number } =>
-  connectionTimeout === undefined ? {} : { connectionTimeout }
+import { drizzleOverPg, drizzleOverPostgresJs } from './libraries-drizzle.ts'
+import { timeoutOf, type Library, type Rows } from './library.ts'
 
 const nodePostgres: Library = {
   name: 'pg',
@@ -93,4 +66,4 @@ const postgresJsLibrary: Library = {
   },
 }
 
-export const LIBRARIES: readonly Library[] = [nodePostgres, postgresJsLibrary]
+export const LIBRARIES: readonly Library[] = [nodePostgres, postgresJsLibrary, drizzleOverPg, drizzleOverPostgresJs]

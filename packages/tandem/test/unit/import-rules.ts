@@ -54,7 +54,10 @@ function targetOf(file: string, specifier: string): string {
 }
 
 interface Rule {
-  /** The files that it holds for, by path from `packages/tandem/src/`; what the group `own` matches names their own folder. */
+  /**
+   * The files that it holds for, by path from `packages/tandem/src/`. What the group `own` matches names their own folder, what the group
+   * `parts` matches begins the names of their parts.
+   */
   readonly files: RegExp
   /** Folders and files, besides their own folder, that they may import. */
   readonly may: readonly string[]
@@ -73,7 +76,12 @@ const RULES: readonly Rule[] = [
   // A pattern stands alone: what two of them need belongs to the engine.
   { files: /^(?<own>outbox|half|inbox|dead-letters|tcc|saga)\//, may: ['core/', 'spi/', 'engine/'] },
   // Drivers are single files in one folder, so `own` would let them import each other. What all drivers of a
-  // database share is in files named after it: sqlite-….
+  // database share is in files named after it: sqlite-…. A driver of several databases has parts named after itself.
+  {
+    files: /^(?<parts>drivers\/(?:drizzle|kysely|knex))[-.]/,
+    may: ['core/', 'spi/', 'drivers/sqlite-', 'drivers/postgres-', 'drivers/mysql-'],
+    never: ['drivers/postgres-js.ts'],
+  },
   {
     files: /^drivers\//,
     may: ['core/', 'spi/', 'drivers/sqlite-', 'drivers/postgres-', 'drivers/mysql-'],
@@ -96,8 +104,9 @@ export function libraryBreaks(file: string, text: string): string[] {
   const path = file.slice(SRC.length)
   const rule = RULES.find(({ files }) => files.test(path))
   if (!file.startsWith(SRC) || rule === undefined) return [`${file}: no import rule names this file`]
-  const own = rule.files.exec(path)?.groups?.['own']
-  const may = own === undefined ? rule.may : [...rule.may, `${own}/`]
+  const { own, parts } = rule.files.exec(path)?.groups ?? {}
+  const near = [own === undefined ? [] : `${own}/`, parts === undefined ? [] : `${parts}-`].flat()
+  const may = [...rule.may, ...near]
   const allowed = (target: string): boolean => {
     if (target.startsWith('node:') || target === '@standard-schema/spec') return true
     if (!target.startsWith(SRC)) return false

@@ -1,0 +1,19 @@
+import { guardSql, type PostgresJsTransactionSql } from './postgres-js-sql.ts'
+import type { Lent } from './postgres-layer.ts'
+
+/** The `sql` of a transaction of postgres.js, which ends what it has begun itself. */
+export function lendSql(raw: PostgresJsTransactionSql): Lent<PostgresJsTransactionSql> {
+  let sql = raw
+  type Call = (...args: unknown[]) => unknown
+  const connection = new Proxy(raw, {
+    apply: (_, self, args) => Reflect.apply(sql as unknown as Call, self, args),
+    get: (_, name) => Reflect.get(sql, name) as unknown,
+  })
+  return {
+    connection,
+    handOut: (guard) => {
+      sql = guardSql(raw, guard)
+    },
+    workEnded: () => undefined,
+  }
+}
