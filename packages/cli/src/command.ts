@@ -144,7 +144,7 @@ export function nextHint(next: string | null): string | undefined {
   return next === null ? undefined : `There is more: --cursor ${next}`
 }
 
-function wholeNumber(min: number, max: number): (text: string) => number {
+export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= min && value <= max) return value

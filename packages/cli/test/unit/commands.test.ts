@@ -60,8 +60,29 @@ describe('migrate', () => {
     }
   })
 
-  test('--status and --sql exclude each other', async () => {
+  test('--status excludes --sql and --to', async () => {
     expect(await world.tandem('migrate', '--status', '--sql')).toMatchObject({ code: 2, stdout: '' })
+    expect(await world.tandem('migrate', '--status', '--to', '1')).toMatchObject({ code: 2, stdout: '' })
+  })
+
+  test('--to comes to a version, and never goes back', async () => {
+    const fresh = await cliWorld({ migrated: false })
+    try {
+      const sql = await fresh.tandem('migrate', '--sql', '--to', '1', '--service', 'order')
+      expect(sql.stdout).toMatch(/^-- order: 1 tandem\n/)
+      const beyond = await fresh.tandem('migrate', '--to', '9999')
+      expect(beyond).toMatchObject({ code: 1, stdout: '' })
+      expect(beyond.stderr).toMatch(/order cannot be migrated to 9999: .*knows 1 to .*Nothing was changed/)
+      expect(await fresh.tandem('migrate', '--sql', '--to', '9999')).toMatchObject({ code: 2, stdout: '' })
+      expect(await fresh.tandem('migrate', '--to', '0')).toMatchObject({ code: 2, stdout: '' })
+      const done = await fresh.tandem('migrate', '--to', '1', '--json')
+      expect(JSON.parse(done.stdout)).toMatchObject({
+        services: [{ applied: [{ version: 1 }] }, { applied: [{ version: 1 }] }],
+      })
+      expect((await fresh.tandem('migrate', '--to', '1')).stdout).toMatch(/order {2}was up to date, schema 1/)
+    } finally {
+      await fresh.close()
+    }
   })
 })
 

@@ -6,7 +6,15 @@ import { half, type HalfAdmin } from './half.ts'
 import { outbox, type OutboxAdmin } from './outbox.ts'
 import { readPage, type PageRequest } from './pages.ts'
 import { checkService, checkServices, Services, type AdminService } from './services.ts'
-import { migrate, schemaOf, statusOf, type MigrateView, type SchemaView, type ServiceStatus } from './status.ts'
+import {
+  checkTarget,
+  migrate,
+  schemaOf,
+  statusOf,
+  type MigrateView,
+  type SchemaView,
+  type ServiceStatus,
+} from './status.ts'
 import { trace, type TraceOptions, type TraceView } from './trace.ts'
 import { viewAudit, type AuditView, type PageView } from './views.ts'
 
@@ -25,8 +33,13 @@ export interface Admin {
   status(service?: string): Promise<readonly ServiceStatus[]>
   readonly schema: {
     status(service?: string): Promise<readonly SchemaView[]>
-    /** Applies what is pending, one service after the other. Safe when many do it at once. */
-    migrate(service?: string): Promise<readonly MigrateView[]>
+    /**
+     * Applies what is pending, one service after the other. Safe when many do it at once.
+     *
+     * @param options.to the version to come to, forward only; default: the latest
+     * @throws TandemError `CONFIG_INVALID`, before anything is changed, when a service has no such version or is past it
+     */
+    migrate(service?: string, options?: { readonly to?: number | undefined }): Promise<readonly MigrateView[]>
   }
   readonly deadLetters: DeadLetters
   readonly half: HalfAdmin
@@ -58,9 +71,12 @@ export function createAdmin(options: AdminOptions): Admin {
     status: (service) => Promise.all(services.pick(service).map((entry) => statusOf(services, entry))),
     schema: {
       status: (service) => Promise.all(services.pick(service).map((entry) => schemaOf(services, entry))),
-      async migrate(service) {
+      async migrate(service, migrateOptions = {}) {
+        checkOptions('migrate', migrateOptions, ['to'])
+        const entries = services.pick(service)
+        for (const entry of entries) await checkTarget(services, entry, migrateOptions)
         const done: MigrateView[] = []
-        for (const entry of services.pick(service)) done.push(await migrate(services, entry))
+        for (const entry of entries) done.push(await migrate(services, entry, migrateOptions))
         return done
       },
     },

@@ -1,4 +1,4 @@
-import { errorText, isTandemError } from '../core/errors.ts'
+import { errorText, isTandemError, TandemError } from '../core/errors.ts'
 import type { HalfState } from '../core/half-state.ts'
 import type { InboxState } from '../core/inbox-state.ts'
 import type { HeldState, Overview } from '../spi/admin-store.ts'
@@ -87,9 +87,29 @@ export async function schemaOf(services: Services, entry: AdminService): Promise
   return { service: entry.service, store: store.name, ...(await store.schema.status()) }
 }
 
-export async function migrate(services: Services, entry: AdminService): Promise<MigrateView> {
+/** @throws TandemError `CONFIG_INVALID` when a migration to this version is not possible */
+export async function checkTarget(
+  services: Services,
+  entry: AdminService,
+  { to }: { readonly to?: number | undefined },
+): Promise<void> {
+  if (to === undefined) return
+  const { version, latest } = await schemaOf(services, entry)
+  if (Number.isInteger(to) && to >= Math.max(1, version) && to <= latest) return
+  const why =
+    to < version
+      ? `its tables are of version ${version}, and migrations only go forward`
+      : `there is no such version, this package knows 1 to ${latest}`
+  throw new TandemError('CONFIG_INVALID', `${entry.service} cannot be migrated to ${to}: ${why}. Nothing was changed`)
+}
+
+export async function migrate(
+  services: Services,
+  entry: AdminService,
+  options: { readonly to?: number | undefined },
+): Promise<MigrateView> {
   const store = await services.storeOfAnySchema(entry, true)
-  const applied = await store.schema.migrate()
+  const applied = await store.schema.migrate(options)
   const status = await schemaOf(services, entry)
   return { ...status, applied: applied.map(({ version, name }) => ({ version, name })) }
 }

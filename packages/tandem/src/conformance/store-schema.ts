@@ -45,6 +45,19 @@ export function schemaCases<Tx>(options: StoreConformanceOptions<Tx>): Conforman
       assert.deepEqual(await store.schema.migrate(), [], 'nothing is applied twice')
     }),
 
+    fresh('is migrated to the version that was asked for, forward only', async ({ store }) => {
+      await store.open({ service: 'conformance' }).catch(() => undefined)
+      const { latest, version } = await store.schema.status()
+      for (const to of [latest + 1, 0, 0.5]) {
+        await rejectsWith(store.schema.migrate({ to }), 'CONFIG_INVALID')
+        assert.equal((await store.schema.status()).version, version, 'a refused migration changes nothing')
+      }
+      await store.schema.migrate({ to: latest })
+      assert.equal((await store.schema.status()).version, latest)
+      assert.deepEqual(await store.schema.migrate({ to: latest }), [], 'nothing is applied twice')
+      await rejectsWith(store.schema.migrate({ to: latest - 1 }), 'CONFIG_INVALID')
+    }),
+
     ...(options.siblings
       ? [
           fresh('of several that migrate at the same moment one applies each migration', async (fixture) => {

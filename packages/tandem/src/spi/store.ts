@@ -72,8 +72,17 @@ export interface SchemaStatus {
 
 export interface SchemaSteps {
   status(): Promise<SchemaStatus>
-  /** Applies what is pending. Safe when many processes do it at once: one applies, the others find it done. */
-  migrate(): Promise<readonly Migration[]>
+  /**
+   * Applies what is pending, in order. Safe when many processes do it at once: each migration is applied by one of them, and the others
+   * find it done. Where the database locks tables, it waits for such a lock only so long that nobody who queues behind it notices, gives
+   * way, and tries again.
+   *
+   * @param options.to the version to come to; default: the latest. The stores share `wantedOf` for it
+   * @returns what this call has applied
+   * @throws TandemError `CONFIG_INVALID` when there is no such version or the tables are past it; `STORE_BUSY` when tables were in use all
+   * the time; what is applied by then stays applied
+   */
+  migrate(options?: { readonly to?: number | undefined }): Promise<readonly Migration[]>
 }
 
 // ── leases ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

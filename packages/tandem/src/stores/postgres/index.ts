@@ -76,7 +76,7 @@ export function postgres<Tx>(driver: Driver<Tx>, options: PostgresOptions = {}):
     checkTransaction: (candidate) => checkTransaction(driver, name, candidate),
     classify: (error) => driver.classify(error),
 
-    schema: { status: () => schema.status(), migrate: () => schema.migrate() },
+    schema: { status: () => schema.status(), migrate: (how) => schema.migrate(how) },
     outbox: outboxSteps(context),
     half: halfSteps(context),
     inbox: inboxSteps(context),

@@ -6,40 +6,45 @@ import {
   checkApplied,
   compare,
   createLoader,
-  pendingOf,
   plain,
   recordStatement,
   sqlFolder,
   type Applied,
   type MigrationFile,
+  wantedOf,
 } from '../shared/migrations.ts'
-import { FILE_SCHEMA, lockKey, POSTGRES_CLOCK, type PostgresContext } from './context.ts'
+import { FILE_SCHEMA, POSTGRES_CLOCK, type PostgresContext } from './context.ts'
+import { createApply, PATIENCE, type Patience } from './schema-apply.ts'
 import { catalogStatement, driftOf, objectRow, readObjects } from './schema-drift.ts'
-
-const load = createLoader('postgres')
 
 export interface PostgresSchema extends SchemaSteps {
   /** @throws TandemError `SCHEMA_OUTDATED`, `SCHEMA_TOO_NEW` */
   check(): Promise<void>
 }
 
-export function schemaSteps<Tx>(context: PostgresContext<Tx>): PostgresSchema {
-  const { driver, schema, tables, read, run, own } = context
+/**
+ * @param options.folder for tests: where the migrations are
+ * @param options.patience for tests
+ */
+export function schemaSteps<Tx>(
+  context: PostgresContext<Tx>,
+  options: { readonly folder?: URL; readonly patience?: Patience } = {},
+): PostgresSchema {
+  const { schema, tables, read, run } = context
+  const { folder = sqlFolder('postgres'), patience = PATIENCE } = options
+  const load = createLoader('postgres', folder)
   const sql = {
-    schemaExists: `SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text`,
     exists: `SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1::text AND c.relname = 'schema_version'`,
     applied: `SELECT version, name, checksum, breaking FROM ${tables.schema_version} ORDER BY version`,
-    lock: `SELECT pg_advisory_xact_lock(${lockKey(schema, "'migrations'")})::text AS locked`,
   }
-  const createSchema = 'CREATE SCHEMA'
   const scriptOf = (file: MigrationFile): string => {
     const script = file.content.replaceAll(FILE_SCHEMA, `"${schema}".`)
     return `${script}\n${recordStatement(tables.schema_version, file, POSTGRES_CLOCK, 'true', 'false')}`
   }
   /** What a person is to apply by hand is complete. */
   const migration = (file: MigrationFile): Migration =>
-    plain(file, file.version === 1 ? `${createSchema} IF NOT EXISTS "${schema}";\n\n${scriptOf(file)}` : scriptOf(file))
+    plain(file, file.version === 1 ? `CREATE SCHEMA IF NOT EXISTS "${schema}";\n\n${scriptOf(file)}` : scriptOf(file))
 
   /** What is applied, as a transaction or (without one) everybody else sees it. */
   async function appliedIn(tx: Tx | undefined): Promise<readonly Applied[]> {
@@ -49,6 +54,8 @@ export function schemaSteps<Tx>(context: PostgresContext<Tx>): PostgresSchema {
     return (await ask(sql.applied, [])).map(appliedRow)
   }
 
+  const apply = createApply(context, scriptOf, patience)
+
   return {
     async status() {
       const { version, latest, pending, known, tooNew, edited } = compare(await load(), await appliedIn(undefined))
@@ -57,19 +64,15 @@ export function schemaSteps<Tx>(context: PostgresContext<Tx>): PostgresSchema {
       return { version, latest, pending: pending.map(migration), drift: [...edited, ...drift] }
     },
 
-    async migrate() {
+    async migrate({ to } = {}) {
       const all = await load()
-      if (pendingOf(all, await appliedIn(undefined)).length === 0) return []
-      return own(async (tx) => {
-        await run(tx, sql.lock, [])
-        // Somebody else may have done it while this one waited for its turn.
-        const pending = pendingOf(all, await appliedIn(tx))
-        // Asked for first: a role that may use the schema need not be allowed to make one.
-        const isThere = pending.length === 0 || (await run(tx, sql.schemaExists, [schema])).rows.length > 0
-        if (!isThere) await run(tx, `${createSchema} "${schema}"`, [])
-        for (const file of pending) await driver.script(scriptOf(file), tx)
-        return pending.map(migration)
-      })
+      const done: Migration[] = []
+      // One transaction each: what one of them locks is free again before the next one begins.
+      while (wantedOf(all, await appliedIn(undefined), to).length > 0) {
+        const applied = await apply(async (tx) => wantedOf(all, await appliedIn(tx), to)[0])
+        if (applied !== undefined) done.push(migration(applied))
+      }
+      return done
     },
 
     async check() {
@@ -78,7 +81,7 @@ export function schemaSteps<Tx>(context: PostgresContext<Tx>): PostgresSchema {
   }
 
   async function driftFrom(last: MigrationFile, tooNew: boolean): Promise<readonly string[]> {
-    const expected = readObjects(await readFile(new URL(`${last.file}.objects.txt`, sqlFolder('postgres')), 'utf8'))
+    const expected = readObjects(await readFile(new URL(`${last.file}.objects.txt`, folder), 'utf8'))
     const found = (await read(catalogStatement, [schema])).map((row) => objectRow(row, schema))
     return driftOf(expected, found, { others: !tooNew })
   }

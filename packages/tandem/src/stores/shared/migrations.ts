@@ -31,11 +31,18 @@ export function sqlFolder(dialect: string): URL {
   return new URL(`../../../sql/${dialect}/`, import.meta.url)
 }
 
-/** The migrations in `sql/<dialect>`, in order; read once, unless that fails. */
-export function createLoader(dialect: string): () => Promise<readonly MigrationFile[]> {
+/**
+ * The migrations in `sql/<dialect>`, in order; read once, unless that fails.
+ *
+ * @param folder for tests: where they are instead
+ */
+export function createLoader(
+  dialect: string,
+  folder: URL = sqlFolder(dialect),
+): () => Promise<readonly MigrationFile[]> {
   let files: Promise<readonly MigrationFile[]> | undefined
   return () => {
-    files ??= readMigrations(sqlFolder(dialect)).catch((error: unknown) => {
+    files ??= readMigrations(folder).catch((error: unknown) => {
       files = undefined
       throw error
     })
@@ -69,9 +76,35 @@ export function appliedRow(row: Row): Applied {
   }
 }
 
-export function pendingOf(all: readonly MigrationFile[], applied: readonly Applied[]): readonly MigrationFile[] {
+function pendingOf(all: readonly MigrationFile[], applied: readonly Applied[]): readonly MigrationFile[] {
   const versions = new Set(applied.map(({ version }) => version))
   return all.filter(({ version }) => !versions.has(version))
+}
+
+/**
+ * What is to be applied to come to version `to`; without it, all that is pending.
+ *
+ * @throws TandemError `CONFIG_INVALID` when there is no such version, or when it would be a way back
+ */
+export function wantedOf(
+  all: readonly MigrationFile[],
+  applied: readonly Applied[],
+  to: number | undefined,
+): readonly MigrationFile[] {
+  const pending = pendingOf(all, applied)
+  if (to === undefined) return pending
+  const { version, latest } = compare(all, applied)
+  if (to < version) {
+    throw new TandemError(
+      'CONFIG_INVALID',
+      `Tandem's tables are of version ${version}, and migrations only go forward: there is no way back to ${to}. An older ` +
+        'package works with later tables, or says that it cannot; to undo a migration, restore a backup',
+    )
+  }
+  if (!all.some((file) => file.version === to)) {
+    throw new TandemError('CONFIG_INVALID', `there is no migration ${to}; this package knows 1 to ${latest}`)
+  }
+  return pending.filter((file) => file.version <= to)
 }
 
 export interface Comparison {

@@ -72,7 +72,7 @@ export function sqlite<Tx>(driver: Driver<Tx>, options: SqliteOptions = {}): Sto
     checkTransaction: (candidate) => checkTransaction(driver, name, candidate),
     classify: (error) => driver.classify(error),
 
-    schema: { status: () => schema.status(), migrate: () => schema.migrate() },
+    schema: { status: () => schema.status(), migrate: (how) => schema.migrate(how) },
     outbox: outboxSteps(context),
     half: halfSteps(context),
     inbox: inboxSteps(context),

@@ -5,9 +5,9 @@ import {
   checkApplied,
   compare,
   createLoader,
-  pendingOf,
   plain,
   recordStatement,
+  wantedOf,
   type Applied,
   type MigrationFile,
 } from '../shared/migrations.ts'
@@ -50,12 +50,12 @@ export function schemaSteps<Tx>(context: SqliteContext<Tx>): SqliteSchema {
       return { version, latest, pending: pending.map(migration), drift }
     },
 
-    async migrate() {
+    async migrate({ to } = {}) {
       const all = await load()
-      if (pendingOf(all, await appliedIn(undefined)).length === 0) return []
+      if (wantedOf(all, await appliedIn(undefined), to).length === 0) return []
       return driver.transaction(async (tx) => {
         // Somebody else may have done it while this one waited for its turn.
-        const pending = pendingOf(all, await appliedIn(tx)).map(migration)
+        const pending = wantedOf(all, await appliedIn(tx), to).map(migration)
         for (const { sql: script } of pending) await driver.script(script, tx)
         return pending
       })
