@@ -1,0 +1,24 @@
+import { DatabaseSync } from 'node:sqlite'
+import { createTandem } from 'tandem'
+import { memory } from 'tandem/brokers/memory'
+import { nodeSqlite } from 'tandem/drivers/node-sqlite'
+import { sqlite } from 'tandem/stores/sqlite'
+import { OrderPlaced, type Order } from './order-placed.ts'
+
+export function makeShop(file: string) {
+  const db = new DatabaseSync(file)
+  const tandem = createTandem({ service: 'shop', store: sqlite(nodeSqlite(db), { migrate: true }), broker: memory() })
+
+  tandem.consume(OrderPlaced, ({ sku, quantity }, { tx }) => {
+    tx.prepare('UPDATE stock SET reserved = reserved + ? WHERE sku = ?').run(quantity, sku)
+  })
+
+  const placeOrder = async (order: Order) => {
+    // SQLite has one writer: Tandem begins the transactions, and so they wait for each other.
+    await tandem.transaction(async (tx) => {
+      tx.prepare('INSERT INTO orders (id, sku) VALUES (?, ?)').run(order.id, order.sku)
+      await tandem.send(tx, OrderPlaced(order))
+    })
+  }
+  return { tandem, placeOrder, close: () => db.close() }
+}

@@ -1,0 +1,17 @@
+import { describe } from 'vitest'
+import * as drizzle from '../../../../examples/drivers/src/drizzle.ts'
+import * as pg from '../../../../examples/drivers/src/pg.ts'
+import * as postgresJs from '../../../../examples/drivers/src/postgres-js.ts'
+import { createDatabase, hasPostgres, query } from '../support/postgres.ts'
+import { runSamples, type SampleDatabase } from '../support/samples.ts'
+
+async function create(): Promise<SampleDatabase> {
+  const { tcp, drop } = await createDatabase()
+  const { user, host, port, database } = tcp
+  const url = `postgres://${user}@${host}:${port}/${database}`
+  return { url, query: (sql) => query(tcp, sql), drop }
+}
+
+describe.skipIf(!hasPostgres)('the samples of docs/guides/drivers.md run on PostgreSQL', () => {
+  runSamples({ drizzle, pg, 'postgres-js': postgresJs }, create)
+})
