@@ -1,18 +1,18 @@
 /**
- * Runs one service of the shop as a process of its own: `npm run service -w @tandem/shop -- stock ./data`. The demo forks this file, three times, and
- * then tells the services what to do and listens to what happens.
+ * Runs one service of the shop as a process of its own: `npm run service -w @tandem/shop -- stock ./data`. The folder has the queue, and, unless a
+ * connection string follows, the service's database. The demo forks this file, three times, and then tells the services what to do and listens
+ * to what happens.
  */
+import { embedded } from 'tandem/embedded'
 import { killAtFromEnvironment } from 'tandem/testing'
 import { obeyDemo } from './demo/child.ts'
-import { isServiceName } from './demo/protocol.ts'
-import { startOrder } from './order.ts'
-import { startPayment } from './payment.ts'
-import { startStock } from './stock.ts'
+import { runService } from './demo/run-service.ts'
+import { isServiceName, placeOf } from './services.ts'
 
-const [name = '', folder = process.env['SHOP_DATA'] ?? './data'] = process.argv.slice(2)
+const [name = '', folder = process.env['SHOP_DATA'] ?? './data', url = folder] = process.argv.slice(2)
 if (!isServiceName(name)) {
   console.error(
-    `there is no service ${JSON.stringify(name)}: say order, stock or payment, and after it the data folder`,
+    `there is no service ${JSON.stringify(name)}: say order, stock or payment, after it the data folder, and after that, if its database is not to be there, a connection string`,
   )
   process.exit(2)
 }
@@ -20,11 +20,13 @@ if (!isServiceName(name)) {
 killAtFromEnvironment()
 
 if (process.send === undefined) {
-  const start = { order: startOrder, stock: startStock, payment: startPayment }[name]
-  const tandem = await start(folder)
-  console.log(`${name} runs on ${folder}; Ctrl+C stops it`)
-  process.once('SIGINT', () => void tandem.stop())
-  process.once('SIGTERM', () => void tandem.stop())
+  const { tandem } = await runService(name, placeOf(url), { broker: embedded(folder).broker })
+  console.log(`${name} runs on ${placeOf(url).database}; Ctrl+C stops it`)
+  const stop = (): void => {
+    void tandem.stop().finally(() => process.exit())
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
 } else {
-  await obeyDemo(name, folder)
+  await obeyDemo(name, folder, placeOf(url))
 }

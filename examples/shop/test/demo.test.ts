@@ -1,32 +1,19 @@
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { checkBooks } from '../src/demo/books.ts'
-
-const DEMO = fileURLToPath(new URL('../src/demo.ts', import.meta.url))
-const FLAGS = ['--conditions=tandem-source', '--disable-warning=ExperimentalWarning']
+import { checkBooks, type BookLine } from '../src/demo/books.ts'
+import { openSqlite } from '../src/demo/databases/sqlite.ts'
+import { runDemo } from './run-demo.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tandem-shop-test-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Runs the demo as a person does, with its output in a pipe. */
-function demo(...args: string[]): Promise<{ readonly code: number | null; readonly output: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...FLAGS, DEMO, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, output }))
-  })
-}
-
 describe('the demo', () => {
   it.each([1, 2])('ends with balanced books whatever goes wrong (seed %i)', async (seed) => {
-    const { code, output } = await demo('--orders', '40', '--faults', 'all', '--seed', String(seed))
+    const { code, output } = await runDemo('--orders', '40', '--faults', 'all', '--seed', String(seed))
 
     expect(output).toContain('The books balance.')
     expect(output).toContain('killed with SIGKILL between its local transaction and the commit of the half message')
@@ -38,12 +25,15 @@ describe('the demo', () => {
     [['--orders', '0'], '--orders 0: must be a whole number from 1'],
     [['--seed', 'x'], '--seed x: must be a whole number from 0'],
     [['--faults', 'some'], '--faults some: say none, kill, all'],
+    [['--database', 'oracle'], '--database oracle: say sqlite, postgres'],
+    [['--postgres', 'postgres://h'], '--postgres: no service is on such a database with --database sqlite'],
+    [['--database', 'postgres', '--postgres', 'mysql://h'], '--postgres: must be a connection string'],
     [['--order', '5'], "Unknown option '--order'"],
     [['5'], "Unexpected argument '5'"],
     [['--data', fileURLToPath(new URL('.', import.meta.url))], 'is not empty'],
     [['--data', fileURLToPath(import.meta.url)], 'is not a folder'],
   ])('refuses %j', async (args, why) => {
-    const { code, output } = await demo(...args)
+    const { code, output } = await runDemo(...args)
 
     expect(output).toContain(why)
     expect(output).toContain('npm run demo')
@@ -54,7 +44,7 @@ describe('the demo', () => {
     const [missing, empty] = [join(folder, 'missing'), join(folder, 'empty')]
     mkdirSync(empty)
     const runs = await Promise.all(
-      [missing, empty].map((data) => demo('--orders', '5', '--faults', 'none', '--data', data)),
+      [missing, empty].map((data) => runDemo('--orders', '5', '--faults', 'none', '--data', data)),
     )
 
     expect(runs.map(({ code }) => code)).toEqual([0, 0])
@@ -68,14 +58,35 @@ describe('the books', () => {
   const expected = Array.from({ length: 20 }, (_, i) => `order-${String(i + 1).padStart(4, '0')}`)
 
   beforeAll(async () => {
-    const { code, output } = await demo('--orders', '20', '--faults', 'none', '--seed', '7', '--data', data, '--keep')
+    const { code, output } = await runDemo(
+      '--orders',
+      '20',
+      '--faults',
+      'none',
+      '--seed',
+      '7',
+      '--data',
+      data,
+      '--keep',
+    )
     expect(output).toContain(`sqlite3 ${join(data, 'order.db')}`)
     expect(code).toBe(0)
     expect(existsSync(join(data, 'compile-cache'))).toBe(false)
   })
 
+  /** The lines of the books on which something is off. */
+  async function linesOff(): Promise<readonly BookLine[]> {
+    const [order, stock, payment] = ['order', 'stock', 'payment'].map((service) => openSqlite(service, data))
+    const databases = { order: order!, stock: stock!, payment: payment! }
+    try {
+      return (await checkBooks(databases, data, expected)).filter(({ off }) => off.length > 0)
+    } finally {
+      await Promise.all(Object.values(databases).map((database) => database.close()))
+    }
+  }
+
   /** What the books say is off while the databases are tampered with; restored afterwards. */
-  function offAfter(service: string, ...statements: string[]): Record<string, string[]> {
+  async function offAfter(service: string, ...statements: string[]): Promise<Record<string, string[]>> {
     const database = new DatabaseSync(join(data, `${service}.db`))
     // The books look in from outside, so this has to be committed; and then undone from a copy of the tables.
     const tables = database
@@ -87,7 +98,7 @@ describe('the books', () => {
       for (const statement of statements) {
         expect(database.prepare(statement).run().changes, statement).toBeGreaterThan(0)
       }
-      const lines = checkBooks(data, expected).filter(({ off }) => off.length > 0)
+      const lines = await linesOff()
       return Object.fromEntries(lines.map(({ name, off }) => [name, off.map(({ id, why }) => `${id} ${why}`)]))
     } finally {
       for (const table of tables) {
@@ -105,13 +116,13 @@ describe('the books', () => {
     return String(row?.['id'])
   }
 
-  it('balance when nobody tampers', () => {
-    expect(checkBooks(data, expected).filter(({ off }) => off.length > 0)).toEqual([])
+  it('balance when nobody tampers', async () => {
+    expect(await linesOff()).toEqual([])
   })
 
-  it('show a charge that happened twice', () => {
+  it('show a charge that happened twice', async () => {
     const id = completedOrder()
-    const off = offAfter(
+    const off = await offAfter(
       'payment',
       `UPDATE accounts SET balance = balance - p.amount FROM payments p WHERE p.account = accounts.id AND p.order_id = '${id}'`,
       `INSERT INTO payments SELECT * FROM payments WHERE order_id = '${id}'`,
@@ -122,15 +133,15 @@ describe('the books', () => {
     })
   })
 
-  it('show money that is gone', () => {
-    const off = offAfter('payment', `UPDATE accounts SET balance = balance - 1 WHERE id = 'customer-05'`)
+  it('show money that is gone', async () => {
+    const off = await offAfter('payment', `UPDATE accounts SET balance = balance - 1 WHERE id = 'customer-05'`)
     expect(Object.keys(off)).toEqual(['money'])
     expect(off['money']?.[0]).toMatch(/^customer-05 \d+ cents at first, but \d+ left \+ \d+ charged$/)
   })
 
-  it('show a reservation that happened twice', () => {
+  it('show a reservation that happened twice', async () => {
     const id = completedOrder()
-    const off = offAfter(
+    const off = await offAfter(
       'stock',
       `UPDATE stock SET on_hand = on_hand - r.quantity FROM reservations r WHERE r.sku = stock.sku AND r.order_id = '${id}'`,
       `INSERT INTO reservations SELECT * FROM reservations WHERE order_id = '${id}'`,
@@ -171,7 +182,7 @@ describe('the books', () => {
     ],
     ['order', `UPDATE tandem_half SET state = 'prepared'`, ['half messages']],
     ['broker', `UPDATE broker_position SET position = 0 WHERE group_name = 'stock'`, ['queue']],
-  ])('show it in %s: %s', (service, statement, lines) => {
-    expect(Object.keys(offAfter(service, statement))).toEqual(lines)
+  ])('show it in %s: %s', async (service, statement, lines) => {
+    expect(Object.keys(await offAfter(service, statement))).toEqual(lines)
   })
 })

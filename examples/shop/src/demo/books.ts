@@ -1,9 +1,11 @@
 /**
- * The books: whether orders, stock and money agree at the end. Plain SQL on the four files, read-only and not through Tandem, so
+ * The books: whether orders, stock and money agree at the end. Plain SQL on what the databases have, read-only and not through Tandem, so
  * that a fault of Tandem's shows.
  */
-import { join } from 'node:path'
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
+import type { SQLOutputValue } from 'node:sqlite'
+import { SERVICES, type ServiceName } from '../services.ts'
+import { copyDatabases } from './copies.ts'
+import type { ServiceDatabase } from './databases/database.ts'
 
 export interface BookLine {
   readonly name: string
@@ -22,10 +24,9 @@ interface Check {
   readonly off: string
 }
 
-const INBOXES = ['main', 'stock', 'payment']
 /** The same SELECT on the tables of every service. */
-function everywhere(select: (schema: string, service: string) => string): string {
-  return INBOXES.map((schema) => select(schema, schema === 'main' ? 'order' : schema)).join(' UNION ALL ')
+function everywhere(select: (service: ServiceName) => string): string {
+  return SERVICES.map((service) => select(service)).join(' UNION ALL ')
 }
 
 const CHECKS: readonly Check[] = [
@@ -33,10 +34,10 @@ const CHECKS: readonly Check[] = [
     name: 'orders',
     text: '{placed} placed = {completed} completed + {cancelled} cancelled; none is unfinished',
     figures: `SELECT count(*) AS placed, count(*) FILTER (WHERE state = 'completed') AS completed,
-      count(*) FILTER (WHERE state = 'cancelled') AS cancelled FROM orders`,
-    off: `SELECT id, 'is still ' || state AS why FROM orders WHERE state NOT IN ('completed', 'cancelled')
+      count(*) FILTER (WHERE state = 'cancelled') AS cancelled FROM "order".orders`,
+    off: `SELECT id, 'is still ' || state AS why FROM "order".orders WHERE state NOT IN ('completed', 'cancelled')
       UNION ALL SELECT value, 'was placed, and is not there' FROM json_each(:expected)
-        WHERE value NOT IN (SELECT id FROM orders)`,
+        WHERE value NOT IN (SELECT id FROM "order".orders)`,
   },
   {
     name: 'stock',
@@ -70,7 +71,7 @@ const CHECKS: readonly Check[] = [
           (SELECT count(*) FROM payment.payments p WHERE p.order_id = o.id AND p.state = 'charged'
             AND p.account = o.account AND p.amount = o.amount) AS payments,
           (SELECT count(*) FROM payment.payments p WHERE p.order_id = o.id) AS all_payments
-        FROM orders o WHERE o.state = 'completed')
+        FROM "order".orders o WHERE o.state = 'completed')
       WHERE reservations <> 1 OR payments <> 1 OR all_reservations <> 1 OR all_payments <> 1`,
   },
   {
@@ -79,23 +80,23 @@ const CHECKS: readonly Check[] = [
     figures: `SELECT (SELECT count(*) FROM stock.reservations WHERE state = 'released') AS released,
       (SELECT count(*) FROM payment.payments WHERE state = 'refunded') AS refunded`,
     off: `SELECT r.order_id AS id, 'has pieces reserved, and is ' || coalesce(o.state, 'no order at all') AS why
-        FROM stock.reservations r LEFT JOIN orders o ON o.id = r.order_id
+        FROM stock.reservations r LEFT JOIN "order".orders o ON o.id = r.order_id
         WHERE r.state = 'reserved' AND coalesce(o.state, '') IN ('cancelled', '')
       UNION ALL SELECT p.order_id, 'is charged, and is ' || coalesce(o.state, 'no order at all')
-        FROM payment.payments p LEFT JOIN orders o ON o.id = p.order_id
+        FROM payment.payments p LEFT JOIN "order".orders o ON o.id = p.order_id
         WHERE p.state = 'charged' AND coalesce(o.state, '') IN ('cancelled', '')`,
   },
   {
     name: 'once',
     text: '{messages} messages were handled, none of them twice',
-    figures: `SELECT sum(messages) AS messages FROM (${everywhere((s) => `SELECT count(*) AS messages FROM ${s}.tandem_inbox`)})`,
+    figures: `SELECT sum(messages) AS messages FROM (${everywhere((service) => `SELECT count(*) AS messages FROM "${service}".inbox`)})`,
     // The business tables first: they have no unique constraint that would hide a second time.
     off: `SELECT order_id AS id, 'has ' || count(*) || ' reservations' AS why FROM stock.reservations
         GROUP BY order_id HAVING count(*) > 1
       UNION ALL SELECT order_id, 'has ' || count(*) || ' payments' FROM payment.payments GROUP BY order_id HAVING count(*) > 1
       UNION ALL ${everywhere(
-        (s, service) => `SELECT key, service || ' had ' || times || ' messages ' || type || ' of it'
-          FROM (SELECT key, type, '${service}' AS service, count(*) AS times FROM ${s}.tandem_inbox GROUP BY key, type)
+        (service) => `SELECT key, service || ' had ' || times || ' messages ' || type || ' of it'
+          FROM (SELECT key, type, '${service}' AS service, count(*) AS times FROM "${service}".inbox GROUP BY key, type)
           WHERE times > 1`,
       )}`,
   },
@@ -104,8 +105,8 @@ const CHECKS: readonly Check[] = [
     text: 'none is left, and no message waits for another attempt',
     figures: 'SELECT 1',
     off: everywhere(
-      (s, service) => `SELECT coalesce(key, message_id) AS id, '${service}: ' || type || ' is ' || state
-        || coalesce(': ' || error, '') AS why FROM ${s}.tandem_inbox_failure`,
+      (service) => `SELECT coalesce(key, message_id) AS id, '${service}: ' || type || ' is ' || state
+        || coalesce(': ' || error, '') AS why FROM "${service}".inbox_failure`,
     ),
   },
   {
@@ -114,49 +115,49 @@ const CHECKS: readonly Check[] = [
     figures: 'SELECT 1',
     off: everywhere(
       (
-        s,
         service,
-      ) => `SELECT coalesce(key, id) AS id, '${service}: ' || type || ' is unsent' AS why FROM ${s}.tandem_outbox
-        UNION ALL SELECT coalesce(key, id), '${service}: ' || type || ' is ' || state FROM ${s}.tandem_outbox_held`,
+      ) => `SELECT coalesce(key, id) AS id, '${service}: ' || type || ' is unsent' AS why FROM "${service}".outbox
+        UNION ALL SELECT coalesce(key, id), '${service}: ' || type || ' is ' || state FROM "${service}".outbox_held`,
     ),
   },
   {
     name: 'half messages',
     text: '{committed} committed, {rolled_back} rolled back; none is prepared or undecided',
     figures: `SELECT count(*) FILTER (WHERE state = 'committed') AS committed,
-      count(*) FILTER (WHERE state = 'rolled-back') AS rolled_back FROM tandem_half`,
-    off: `SELECT coalesce(key, id) AS id, type || ' is ' || state AS why FROM tandem_half
+      count(*) FILTER (WHERE state = 'rolled-back') AS rolled_back FROM "order".half`,
+    off: `SELECT coalesce(key, id) AS id, type || ' is ' || state AS why FROM "order".half
       WHERE state NOT IN ('committed', 'rolled-back')`,
   },
   {
     name: 'queue',
     text: 'every service has had every message that is for it ({deliveries} in the queue, copies included)',
-    figures: 'SELECT count(*) AS deliveries FROM broker.broker_message',
+    figures: 'SELECT count(*) AS deliveries FROM queue.broker_message',
     off: `SELECT p.group_name AS id, 'has not had ' || count(*) || ' messages ' || t.name AS why
-      FROM broker.broker_position p JOIN broker.broker_topic t ON t.id = p.topic
-      JOIN broker.broker_message m ON m.topic = p.topic AND m.partition = p.partition AND m.sequence > p.position
+      FROM queue.broker_position p JOIN queue.broker_topic t ON t.id = p.topic
+      JOIN queue.broker_message m ON m.topic = p.topic AND m.partition = p.partition AND m.sequence > p.position
       GROUP BY p.group_name, t.name`,
   },
 ]
 
 /** @param expected ids of the orders that customers were told are placed */
-export function checkBooks(folder: string, expected: readonly string[]): readonly BookLine[] {
-  const database = new DatabaseSync(join(folder, 'order.db'), { readOnly: true })
+export async function checkBooks(
+  databases: Readonly<Record<ServiceName, ServiceDatabase>>,
+  folder: string,
+  expected: readonly string[],
+): Promise<readonly BookLine[]> {
+  const copies = await copyDatabases(databases, folder)
   try {
-    for (const name of ['stock', 'payment', 'broker']) {
-      database.prepare(`ATTACH DATABASE ? AS ${name}`).run(join(folder, `${name}.db`))
-    }
     return CHECKS.map(({ name, text, figures, off }) => {
-      const statement = database.prepare(off)
+      const statement = copies.prepare(off)
       const rows = off.includes(':expected') ? statement.all({ expected: JSON.stringify(expected) }) : statement.all()
       return {
         name,
-        text: fill(text, database.prepare(figures).get() ?? {}),
+        text: fill(text, copies.prepare(figures).get() ?? {}),
         off: rows.map((row) => ({ id: String(row['id']), why: String(row['why']) })),
       }
     })
   } finally {
-    database.close()
+    copies.close()
   }
 }
 

@@ -1,7 +1,7 @@
 import { createAdmin, type Admin, type DeadLetterView } from 'tandem/admin'
-import { embedded } from 'tandem/embedded'
+import { SERVICES, type ServiceName } from '../services.ts'
+import type { ServiceDatabase } from './databases/database.ts'
 import { UNKNOWN_ARTICLE, type Plan } from './plan.ts'
-import { SERVICES } from './protocol.ts'
 import type { ServiceProcess } from './service-process.ts'
 import type { View } from './view.ts'
 
@@ -21,8 +21,13 @@ export class Person {
   readonly #replays = new Map<string, number>()
   #isFixed = false
 
-  constructor(folder: string, plan: Plan, stock: ServiceProcess, view: View) {
-    this.#admin = createAdmin({ stores: SERVICES.map((service) => ({ service, ...embedded(folder) })) })
+  constructor(
+    databases: Readonly<Record<ServiceName, ServiceDatabase>>,
+    plan: Plan,
+    stock: ServiceProcess,
+    view: View,
+  ) {
+    this.#admin = createAdmin({ stores: SERVICES.map((service) => ({ service, store: databases[service].store })) })
     this.#plan = plan
     this.#stock = stock
     this.#view = view

@@ -1,8 +1,9 @@
 /** What will be ordered and what will go wrong, all of it drawn from the seed before anything starts. */
 import type { CrashPoint } from 'tandem/testing'
 import type { Order } from '../messages.ts'
+import { serversOf, type ServerKind } from './layouts.ts'
 import type { DemoOptions } from './options.ts'
-import { SERVICES, type ServiceName } from './protocol.ts'
+import { SERVICES, type ServiceName } from '../services.ts'
 import { seededRandom, type SeededRandom } from './random.ts'
 
 /** The article that the stock has never heard of, until somebody adds it. */
@@ -20,6 +21,8 @@ export interface Plan {
   readonly sentBack: ReadonlySet<string>
   /** In the order in which they come. */
   readonly kills: readonly Kill[]
+  /** Database servers that are killed, in the order in which it happens. */
+  readonly serverKills: readonly ServerKill[]
   /** For each place in `orders`, how many copies of earlier messages are delivered then. */
   readonly duplicates: readonly number[]
   /** Milliseconds from one order to the next. */
@@ -32,6 +35,12 @@ export interface Kill {
   readonly afterOrders: number
   /** How the process dies next time: at this point, when it comes there for the nth time. Undefined: no such plan. */
   readonly thenAt: { readonly point: CrashPoint; readonly nth: number } | undefined
+}
+
+interface ServerKill {
+  readonly server: ServerKind
+  /** How many orders have been placed when it comes. */
+  readonly afterOrders: number
 }
 
 /** Cents. */
@@ -49,7 +58,7 @@ const POINTS_OF_CONSUMERS = [
   'relay.removed',
 ] as const satisfies CrashPoint[]
 
-export function makePlan({ orders: count, seed, faults }: DemoOptions): Plan {
+export function makePlan({ orders: count, seed, faults, ...options }: DemoOptions): Plan {
   const random = seededRandom(seed)
   const orders = Array.from({ length: count }, (_, i) => makeOrder(random, i, count))
   const half = orders[Math.floor(count * 0.4)]!
@@ -67,6 +76,15 @@ export function makePlan({ orders: count, seed, faults }: DemoOptions): Plan {
     accounts: demandOf(orders, 'account', 'amount', (account) => (ACCOUNTS.indexOf(account) < 2 ? 0.6 : 1.1)),
     sentBack: new Set(orders.filter(() => random.next() < 0.04).map(({ orderId }) => orderId)),
     kills: faults === 'none' ? [] : planKills(random, count, seconds),
+    // A server that is not the demo's is never killed.
+    serverKills:
+      faults === 'all'
+        ? planServerKills(
+            random,
+            count,
+            serversOf(options.database).filter((kind) => options[kind] === undefined),
+          )
+        : [],
     duplicates: orders.map(() => (faults === 'all' && random.next() < 0.1 ? random.between(1, 3) : 0)),
     pace: (seconds * 1000) / count,
   }
@@ -108,4 +126,12 @@ function planKills(random: SeededRandom, count: number, seconds: number): Kill[]
       thenAt: random.next() < 0.5 ? { point, nth } : undefined,
     }
   })
+}
+
+/** Each server dies once before the half message, which is nobody else's business, and once after it. */
+function planServerKills(random: SeededRandom, count: number, servers: readonly ServerKind[]): ServerKill[] {
+  const kills = servers.flatMap((server) =>
+    [0.1, 0.55].map((from) => ({ server, afterOrders: Math.floor(count * (from + random.next() * 0.25)) })),
+  )
+  return kills.toSorted((a, b) => a.afterOrders - b.afterOrders)
 }

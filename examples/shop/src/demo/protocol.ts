@@ -1,13 +1,6 @@
 /** What the demo and the three processes say to each other. Customers and people would use HTTP for this. */
 import type { Order } from '../messages.ts'
 
-export const SERVICES = ['order', 'stock', 'payment'] as const
-export type ServiceName = (typeof SERVICES)[number]
-
-export function isServiceName(name: string): name is ServiceName {
-  return (SERVICES as readonly string[]).includes(name)
-}
-
 /** All of these may be asked again, since the process may die before it answers. */
 export type Command =
   | { readonly do: 'place'; readonly order: Order }

@@ -4,15 +4,17 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describePoint } from './crash-points.ts'
 import type { Kill } from './plan.ts'
-import type { Command, Happening, Report, Request, ServiceName } from './protocol.ts'
+import type { Place, ServiceName } from '../services.ts'
+import type { Command, Happening, Report, Request } from './protocol.ts'
 
 /** Node's cache of compiled code, in the data folder while the demo runs: a process that is started again is there sooner. */
 export const COMPILE_CACHE = 'compile-cache'
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
-/** Starts in a row that end by themselves before the service is ready: then something is wrong that no restart cures. */
-const FAILED_STARTS = 3
-/** How often something is asked that the service refuses each time. */
-const REFUSALS = 5
+/** Starts in a row that end by themselves before the service is ready: more than while a database server is away. */
+const FAILED_STARTS = 10
+/** How often something is asked that the service refuses each time, and after how many ms again: longer than a database server is away. */
+const REFUSALS = 40
+const ASK_AGAIN = 250
 
 export interface Listener {
   /** The process is dead, however that came; it is being started again. */
@@ -31,6 +33,7 @@ interface Asked {
 export class ServiceProcess {
   readonly name: ServiceName
   readonly #folder: string
+  readonly #place: Place
   readonly #listener: Listener
   readonly #asked = new Map<number, Asked>()
   readonly #broken = Promise.withResolvers<never>()
@@ -45,9 +48,10 @@ export class ServiceProcess {
   #next: Kill['thenAt']
   #exited = Promise.withResolvers<void>()
 
-  constructor(name: ServiceName, folder: string, listener: Listener) {
+  constructor(name: ServiceName, folder: string, place: Place, listener: Listener) {
     this.name = name
     this.#folder = folder
+    this.#place = place
     this.#listener = listener
     this.#broken.promise.catch(() => undefined)
   }
@@ -75,7 +79,7 @@ export class ServiceProcess {
     const log = openSync(join(this.#folder, `${this.name}.log`), 'a')
     const armed = this.#next
     this.#next = undefined
-    const child = fork(MAIN, [this.name, this.#folder], {
+    const child = fork(MAIN, [this.name, this.#folder, this.#place.url], {
       env: {
         ...process.env,
         NODE_COMPILE_CACHE: join(this.#folder, COMPILE_CACHE),
@@ -159,7 +163,7 @@ export class ServiceProcess {
     if (asked === undefined) return
     asked.refusals += 1
     if (asked.refusals < REFUSALS) {
-      setTimeout(() => this.#ready && this.#asked.has(id) && this.#send(id, asked), 250)
+      setTimeout(() => this.#ready && this.#asked.has(id) && this.#send(id, asked), ASK_AGAIN)
       return
     }
     this.#asked.delete(id)

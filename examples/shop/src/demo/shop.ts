@@ -1,12 +1,15 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { SERVICES } from '../services.ts'
 import { Duplicates } from './duplicates.ts'
 import { Gauges } from './gauges.ts'
+import type { ServerKind } from './layouts.ts'
 import type { DemoOptions } from './options.ts'
 import { Person } from './person.ts'
 import { UNKNOWN_ARTICLE, type Plan } from './plan.ts'
-import { SERVICES, type Happening } from './protocol.ts'
+import { serverNames, type Places } from './places.ts'
+import type { Happening } from './protocol.ts'
 import { seededRandom } from './random.ts'
 import { COMPILE_CACHE, ServiceProcess } from './service-process.ts'
 import type { Picture, View } from './view.ts'
@@ -23,6 +26,7 @@ const PATIENCE_PER_ORDER = 60
 /** The three processes, the customers, the trouble, and whoever looks after it. */
 export class Shop {
   readonly #folder: string
+  readonly #places: Places
   readonly #plan: Plan
   readonly #options: DemoOptions
   readonly #view: View
@@ -39,21 +43,22 @@ export class Shop {
   #failed = 0
   #dropped = 0
 
-  constructor(folder: string, plan: Plan, options: DemoOptions, view: View) {
+  constructor(folder: string, places: Places, plan: Plan, options: DemoOptions, view: View) {
     this.#folder = folder
+    this.#places = places
     this.#plan = plan
     this.#options = options
     this.#view = view
-    this.#gauges = new Gauges(folder)
+    this.#gauges = new Gauges(places.databases, folder)
     this.#duplicates = new Duplicates(folder, seededRandom(options.seed + 1))
     this.#services = SERVICES.map(
       (name) =>
-        new ServiceProcess(name, folder, {
+        new ServiceProcess(name, folder, places.of(name), {
           died: (service, how) => this.#died(service, how),
           happened: (event) => this.#happened(event),
         }),
     )
-    this.#person = new Person(folder, plan, this.#service('stock'), view)
+    this.#person = new Person(places.databases, plan, this.#service('stock'), view)
     this.#toSendBack = new Set(plan.sentBack)
     this.#stuck.promise.catch(() => undefined)
   }
@@ -125,14 +130,18 @@ export class Shop {
   }
 
   async #placeAll(): Promise<void> {
-    const { orders, half, kills, duplicates, pace } = this.#plan
+    const { orders, half, kills, serverKills, duplicates, pace } = this.#plan
     const order = this.#service('order')
     const trouble = [...kills]
+    const serverTrouble = [...serverKills]
     let next = performance.now()
     for (const [i, one] of orders.entries()) {
       while (trouble[0] !== undefined && trouble[0].afterOrders <= i) {
         const { service, thenAt } = trouble.shift()!
         this.#service(service).kill({ thenAt })
+      }
+      while (serverTrouble[0] !== undefined && serverTrouble[0].afterOrders <= i) {
+        this.#wait(this.#crashServer(serverTrouble.shift()!.server))
       }
       if (duplicates[i]! > 0) this.#wait(this.#deliverAgain(duplicates[i]!))
       // No other trouble in between, so that it dies just where it should.
@@ -162,6 +171,14 @@ export class Shop {
     this.#half = 'its process is dead'
   }
 
+  /** Kills a database server, with all that is open on it, and starts it again. */
+  async #crashServer(kind: ServerKind): Promise<void> {
+    const began = performance.now()
+    await this.#places.crash(kind)
+    const took = Math.round(performance.now() - began)
+    this.#view.note(`${serverNames([kind])} killed with SIGKILL; it was away for ${took} ms.`, 'red')
+  }
+
   async #deliverAgain(count: number): Promise<void> {
     await this.#duplicates.deliver(count).catch((error: unknown) => {
       this.#view.note(`the demo could not deliver duplicates: ${String(error)}`)
@@ -180,31 +197,35 @@ export class Shop {
   async #settle(): Promise<boolean> {
     const last = performance.now() + PATIENCE + PATIENCE_PER_ORDER * this.#plan.orders.length
     let state = ''
+    let settled = 0
     for (let changed = 0; ; await sleep(LOOK_EVERY)) {
-      if (this.#isSettled()) return true
+      // Twice in a row: a message could slip through while one database is read after the other.
+      settled = (await this.#gauges.read()) && this.#isSettled() ? settled + 1 : 0
+      if (settled === 2) return true
       const now = performance.now()
       const before = state
-      state = JSON.stringify(this.#gauges.read())
+      state = JSON.stringify(this.#gauges.last)
       if (state !== before) changed = now
       if (now > Math.min(last, changed + PATIENCE)) return false
     }
   }
 
   #isSettled(): boolean {
-    const { completed, cancelled, dead, retrying, unsent, undecided } = this.#gauges.read()
+    const { completed, cancelled, dead, retrying, unsent, undecided, queueIsEmpty } = this.#gauges.last
     const open = dead + retrying + unsent + undecided + this.#toSendBack.size + this.#waiting.size
-    return completed + cancelled === this.#plan.orders.length && open === 0 && this.#gauges.queueIsEmpty()
+    return completed + cancelled === this.#plan.orders.length && open === 0 && queueIsEmpty
   }
 
   async #keepLooking(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      await this.#gauges.read()
       this.#view.show(this.#picture())
-      this.#sendBack()
-      this.#watchHalf()
+      await this.#sendBack()
+      await this.#watchHalf()
       if (performance.now() - this.#answeredAt > PATIENCE) {
         this.#stuck.reject(new Error(`no customer has got an answer for ${PATIENCE / 1000} s`))
       }
-      if (this.#gauges.read().dead > 0) {
+      if (this.#gauges.last.dead > 0) {
         await this.#person.look().catch((error: unknown) => {
           this.#view.note(`the dead letters could not be looked at: ${String(error)}`)
         })
@@ -215,18 +236,18 @@ export class Shop {
   }
 
   /** Customers who send their order back do so as soon as it is completed. */
-  #sendBack(): void {
-    for (const [orderId, state] of this.#gauges.statesOf(this.#toSendBack)) {
+  async #sendBack(): Promise<void> {
+    for (const [orderId, state] of await this.#gauges.statesOf(this.#toSendBack)) {
       if (state === 'completed') this.#wait(this.#service('order').ask({ do: 'cancel', orderId }))
       if (state !== 'placed') this.#toSendBack.delete(orderId)
     }
   }
 
   /** Tells how the half message ended whose process has died. */
-  #watchHalf(): void {
+  async #watchHalf(): Promise<void> {
     if (this.#half !== 'its process is dead') return
     const { orderId } = this.#plan.half
-    const states = this.#gauges.halfStatesOf(orderId)
+    const states = await this.#gauges.halfStatesOf(orderId)
     if (states.length === 0 || states.includes('prepared')) return
     this.#half = 'told'
     const end = states.includes('committed')
@@ -237,7 +258,7 @@ export class Shop {
 
   #picture(): Picture {
     return {
-      ...this.#gauges.read(),
+      ...this.#gauges.last,
       orders: this.#plan.orders.length,
       failed: this.#failed,
       duplicates: this.#dropped,

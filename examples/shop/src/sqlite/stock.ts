@@ -1,8 +1,9 @@
 /** The stock service: reserves what is ordered, and takes it back when the order is cancelled. Its file is `stock.db`. */
-import { createTandem, type Tandem, type TandemOptions } from 'tandem'
+import { createTandem, type Tandem } from 'tandem'
 import type { NodeSqliteTransaction as Tx } from 'tandem/drivers/node-sqlite'
 import { embedded } from 'tandem/embedded'
-import { OrderCancelled, OrderPlaced, StockRejected, StockReserved } from './messages.ts'
+import { OrderCancelled, OrderPlaced, StockRejected, StockReserved } from '../messages.ts'
+import type { Settings } from '../settings.ts'
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS stock (
@@ -19,8 +20,8 @@ const TABLES = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS reservations_order ON reservations (order_id)`
 
-export async function startStock(folder: string, options: Partial<TandemOptions<Tx>> = {}): Promise<Tandem<Tx>> {
-  const tandem = createTandem({ service: 'stock', ...embedded(folder), ...options })
+export async function startStock(folder: string, settings: Settings): Promise<Tandem<Tx>> {
+  const tandem = createTandem({ service: 'stock', store: embedded(folder).store, ...settings })
   await tandem.transaction((tx) => tx.exec(TABLES))
 
   tandem.consume(

@@ -1,8 +1,9 @@
 /** The payment service: charges the customer's account, and pays back when the order is cancelled. Its file is `payment.db`. */
-import { createTandem, type Tandem, type TandemOptions } from 'tandem'
+import { createTandem, type Tandem } from 'tandem'
 import type { NodeSqliteTransaction as Tx } from 'tandem/drivers/node-sqlite'
 import { embedded } from 'tandem/embedded'
-import { OrderCancelled, PaymentCharged, PaymentDeclined, StockReserved } from './messages.ts'
+import { OrderCancelled, PaymentCharged, PaymentDeclined, StockReserved } from '../messages.ts'
+import type { Settings } from '../settings.ts'
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS accounts (
@@ -19,8 +20,8 @@ const TABLES = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS payments_order ON payments (order_id)`
 
-export async function startPayment(folder: string, options: Partial<TandemOptions<Tx>> = {}): Promise<Tandem<Tx>> {
-  const tandem = createTandem({ service: 'payment', ...embedded(folder), ...options })
+export async function startPayment(folder: string, settings: Settings): Promise<Tandem<Tx>> {
+  const tandem = createTandem({ service: 'payment', store: embedded(folder).store, ...settings })
   await tandem.transaction((tx) => tx.exec(TABLES))
 
   tandem.consume(StockReserved, async ({ orderId, amount, account }, { tx, send }) => {

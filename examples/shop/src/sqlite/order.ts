@@ -1,8 +1,9 @@
 /** The order service: takes orders, and learns what became of them. Its own tables and Tandem's are in one file, `order.db`. */
-import { createTandem, type Tandem, type TandemOptions } from 'tandem'
+import { createTandem, type Tandem } from 'tandem'
 import type { NodeSqliteTransaction as Tx } from 'tandem/drivers/node-sqlite'
 import { embedded } from 'tandem/embedded'
-import { OrderCancelled, OrderPlaced, PaymentCharged, PaymentDeclined, StockRejected, type Order } from './messages.ts'
+import { OrderCancelled, OrderPlaced, PaymentCharged, PaymentDeclined, StockRejected, type Order } from '../messages.ts'
+import type { Settings } from '../settings.ts'
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS orders (
@@ -16,8 +17,8 @@ const TABLES = `
   -- Which half message an order was placed with; only for orders that came in that way.
   CREATE TABLE IF NOT EXISTS half_orders (order_id TEXT PRIMARY KEY, half_id TEXT NOT NULL) STRICT`
 
-export async function startOrder(folder: string, options: Partial<TandemOptions<Tx>> = {}): Promise<Tandem<Tx>> {
-  const tandem = createTandem({ service: 'order', ...embedded(folder), ...options })
+export async function startOrder(folder: string, settings: Settings): Promise<Tandem<Tx>> {
+  const tandem = createTandem({ service: 'order', store: embedded(folder).store, ...settings })
   await tandem.transaction((tx) => tx.exec(TABLES))
 
   // Nothing here guards against a message that comes twice: Tandem's inbox does, in the same transaction.
@@ -60,15 +61,17 @@ export async function placeOrderWithHalfMessage(
   order: Order,
 ): Promise<void> {
   const half = await tandem.prepare(OrderPlaced(order))
-  let isNew: boolean
+  let isNew = false
+  let isWritten = false
   try {
-    isNew = await tandem.transaction((tx) => {
-      if (!insertOrder(tx, order)) return false
-      tx.prepare('INSERT INTO half_orders (order_id, half_id) VALUES (?, ?)').run(order.orderId, half.id)
-      return true
+    await tandem.transaction((tx) => {
+      isNew = insertOrder(tx, order)
+      if (isNew) tx.prepare('INSERT INTO half_orders (order_id, half_id) VALUES (?, ?)').run(order.orderId, half.id)
+      isWritten = true
     })
   } catch (error) {
-    await half.rollback()
+    // A COMMIT that has got no answer may have happened: then the check above finds out.
+    if (!isWritten) await half.rollback()
     throw error
   }
   await (isNew ? half.commit() : half.rollback())

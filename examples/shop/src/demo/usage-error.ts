@@ -1,0 +1,2 @@
+/** A wrong option; its message is for the person who typed it. */
+export class UsageError extends Error {}
