@@ -43,6 +43,7 @@ test.each([
   [['files', '--only', 'sned'], 'suite files has no bench "sned"; it has: send'],
   [['files', '--fast'], "Unknown option '--fast'"],
   [['files', '--json'], "'--json <value>' argument missing"],
+  [['files', '--minutes', 'soon'], '--minutes must be a number of minutes, not "soon"'],
   [['--slice'], 'name a suite first'],
 ])('%j is refused', async (args, text) => {
   const { code, out, err } = await run(suite(bench('send', 1)), ...args)
@@ -56,7 +57,7 @@ test('a reach that is missed gives exit code 1 and is named', async () => {
   expect(code).toBe(1)
   expect(out).toMatch(/slow rate +9 +1\/s +>= 10 +MISSED/)
   expect(out).toMatch(/fast rate +10 +1\/s +>= 10 +ok/)
-  expect(out).toContain('Missed: slow rate (9, >= 10)')
+  expect(out).toContain('Missed: slow: slow rate (9, >= 10)')
 })
 
 test('--only runs one bench', async () => {
@@ -82,6 +83,16 @@ test('a bench has a folder of its own, which is removed', async () => {
   expect(seen[0]?.folder).not.toBe(seen[1]?.folder)
 })
 
+test('what the command line says of the database and of minutes reaches the bench', async () => {
+  const seen: BenchContext[] = []
+  await run(suite(bench('one', 10, seen)), 'files')
+  await run(suite(bench('one', 10, seen)), 'files', '--database', 'postgres://here/there', '--minutes', '0.5')
+  expect(seen).toMatchObject([
+    { database: undefined, minutes: 5 },
+    { database: 'postgres://here/there', minutes: 0.5 },
+  ])
+})
+
 test('--json writes all figures, also when a reach is missed', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tandem-bench-test-'))
   onTestFinished(() => rm(folder, { recursive: true }))
@@ -89,7 +100,7 @@ test('--json writes all figures, also when a reach is missed', async () => {
   const { code } = await run(suite(bench('slow', 9), bench('fast', 10)), 'files', '--json', file)
   expect(code).toBe(1)
   expect(JSON.parse(await readFile(file, 'utf8'))).toEqual([
-    { name: 'slow rate', value: 9, unit: '1/s', reach: '>= 10', ok: false },
-    { name: 'fast rate', value: 10, unit: '1/s', reach: '>= 10', ok: true },
+    { bench: 'slow', name: 'slow rate', value: 9, unit: '1/s', reach: '>= 10', ok: false },
+    { bench: 'fast', name: 'fast rate', value: 10, unit: '1/s', reach: '>= 10', ok: true },
   ])
 })

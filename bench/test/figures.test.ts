@@ -18,17 +18,19 @@ test('what cannot be measured does not reach anything', () => {
 })
 
 test('a figure as a record', () => {
-  expect(toRecord(rate, true)).toEqual({ ...rate, reach: '>= 3000', ok: false })
-  expect(toRecord(rate, false)).toEqual({ ...rate, reach: '>= 3000', ok: null })
-  expect(toRecord({ name: 'memory', value: 1, unit: 'MiB' }, true)).toMatchObject({ reach: null, ok: true })
+  expect(toRecord('handle', rate, true)).toEqual({ bench: 'handle', ...rate, reach: '>= 3000', ok: false })
+  expect(toRecord('handle', rate, false)).toEqual({ bench: 'handle', ...rate, reach: '>= 3000', ok: null })
+  expect(toRecord('handle', { name: 'memory', value: 1, unit: 'MiB' }, true)).toMatchObject({ reach: null, ok: true })
 })
 
 test('the table', () => {
   const records = [
-    toRecord(rate, true),
-    toRecord({ name: 'ratio', value: 0.81249, unit: '', reach: { atLeast: 0.8 } }, true),
+    toRecord('handle', rate, true),
+    toRecord('handle', { name: 'ratio', value: 0.81249, unit: '', reach: { atLeast: 0.8 } }, true),
   ]
-  expect(renderTable([...records, toRecord({ name: 'memory', value: 61.25, unit: 'MiB' }, true)]).split('\n')).toEqual([
+  expect(
+    renderTable([...records, toRecord('handle', { name: 'memory', value: 61.25, unit: 'MiB' }, true)]).split('\n'),
+  ).toEqual([
     'figure  value  unit        reach',
     '------  -----  ----------  -------  ------',
     'rate    2,999  messages/s  >= 3000  MISSED',

@@ -4,7 +4,7 @@ import { nodeSqlite } from 'tandem/drivers/node-sqlite'
 import { sqlite } from 'tandem/stores/sqlite'
 import type { Bench } from '../harness/suite.ts'
 import { seedOutbox } from './seed.ts'
-import { freeBroker, stopwatch } from './stopwatch-broker.ts'
+import { freeBroker, stopwatch } from '../harness/stopwatch-broker.ts'
 
 export const relay: Bench = {
   name: 'relay',

@@ -5,7 +5,7 @@ import { sqlite as sqliteBroker } from 'tandem/brokers/sqlite'
 import { sqlite } from 'tandem/stores/sqlite'
 import type { Figure } from '../harness/figures.ts'
 import type { Bench } from '../harness/suite.ts'
-import { counting, type Counts } from './counting-driver.ts'
+import { counting, type Counts } from '../harness/counting-driver.ts'
 import { OrderPlaced, orderOf, type OrderTandem } from './orders.ts'
 
 export const statements: Bench = {

@@ -4,11 +4,14 @@ import { runBenches, type Bench, type Suite } from './suite.ts'
 /** What was typed makes no sense. */
 class UsageError extends Error {}
 
-const USAGE = `npm run bench -- <suite> [--only NAME]… [--slice] [--json FILE]
+const USAGE = `npm run bench -- <suite> [--only NAME]… [--slice] [--json FILE] [--chart FILE]
 
-  --only NAME   only this bench; may be given several times
-  --slice       a second or two of each, to see that it works; nothing is judged
-  --json FILE   also write [{ name, value, unit, reach, ok }]
+  --only NAME     only this bench; may be given several times
+  --slice         a second or two of each, to see that it works; nothing is judged
+  --json FILE     also write [{ bench, name, value, unit, reach, ok }]
+  --chart FILE    also draw the ratios that have a reach (SVG)
+  --database URL  your own server, as a role that may create databases; default: one that is started for the run
+  --minutes N     how long a bench holds what it holds open for minutes; default 5
 
 The exit code is 1 when a reach is missed, and 2 when the command makes no sense.`
 
@@ -27,8 +30,9 @@ export async function runCommandLine(
     }
     const suite = findSuite(suites, positionals)
     const benches = select(suite, values.only ?? [])
-    const { slice = false, json } = values
-    return (await runBenches(benches, { slice, json, print: output.print })) ? 0 : 1
+    const { slice = false, json, chart, database } = values
+    const minutes = minutesOf(values.minutes)
+    return (await runBenches(benches, { slice, database, minutes, json, chart, print: output.print })) ? 0 : 1
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     output.complain(`bench: ${error.message}`)
@@ -45,12 +49,21 @@ function parse(args: readonly string[]) {
         only: { type: 'string', multiple: true },
         slice: { type: 'boolean' },
         json: { type: 'string' },
+        chart: { type: 'string' },
+        database: { type: 'string' },
+        minutes: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     })
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${USAGE}`, { cause: error })
   }
+}
+
+function minutesOf(text = '5'): number {
+  const minutes = Number(text)
+  if (minutes > 0 && minutes < 1000) return minutes
+  throw new UsageError(`--minutes must be a number of minutes, not ${JSON.stringify(text)}`)
 }
 
 function findSuite(suites: readonly Suite[], names: readonly string[]): Suite {

@@ -13,6 +13,7 @@ export interface Figure {
 
 /** A line as `--json` writes it. */
 export interface FigureRecord {
+  readonly bench: string
   readonly name: string
   readonly value: number
   readonly unit: string
@@ -34,10 +35,14 @@ function reachText(reach: Reach): string {
   return `< ${reach.below}`
 }
 
-/** @param judge false: the run was too short to say anything */
-export function toRecord(figure: Figure, judge: boolean): FigureRecord {
+/**
+ * @param bench the name of the bench that has measured it
+ * @param judge false: the run was too short to say anything
+ */
+export function toRecord(bench: string, figure: Figure, judge: boolean): FigureRecord {
   const { name, value, unit, reach } = figure
   return {
+    bench,
     name,
     value,
     unit,

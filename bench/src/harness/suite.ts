@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { renderChart } from './chart.ts'
 import { toRecord, type Figure, type FigureRecord } from './figures.ts'
 import { withFolder } from './folder.ts'
 import { renderTable } from './table.ts'
@@ -8,6 +9,10 @@ export interface BenchContext {
   readonly folder: string
   /** A run of a second or two that only shows that the bench works: do less of everything. */
   readonly slice: boolean
+  /** A connection string of the user's own server; undefined: the bench starts one. */
+  readonly database: string | undefined
+  /** For benches whose question is what becomes of something in so much time. */
+  readonly minutes: number
 }
 
 export interface Bench {
@@ -25,8 +30,12 @@ export interface Suite {
 
 export interface RunOptions {
   readonly slice: boolean
+  readonly database: string | undefined
+  readonly minutes: number
   /** File that gets all figures as JSON. */
   readonly json: string | undefined
+  /** File that gets the ratios as a chart (SVG). */
+  readonly chart: string | undefined
   readonly print: (text: string) => void
 }
 
@@ -36,20 +45,24 @@ export interface RunOptions {
  * @returns whether every reach is met; always true for a slice, which judges nothing
  */
 export async function runBenches(benches: readonly Bench[], options: RunOptions): Promise<boolean> {
-  const { slice, json, print } = options
+  const { slice, database, minutes, json, chart, print } = options
   const records: FigureRecord[] = []
   for (const { name, title, run } of benches) {
     print(`\n${name}: ${title}`)
-    const figures = await withFolder((folder) => run({ folder, slice }))
-    const own = figures.map((figure) => toRecord(figure, !slice))
+    const figures = await withFolder((folder) => run({ folder, slice, database, minutes }))
+    const own = figures.map((figure) => toRecord(name, figure, !slice))
     records.push(...own)
     print(renderTable(own))
   }
+  if (chart !== undefined) await writeFile(chart, renderChart(records))
   if (json !== undefined) await writeFile(json, `${JSON.stringify(records, undefined, 2)}\n`)
   const missed = records.filter(({ ok }) => ok === false)
   print('')
   if (slice) print('A slice: too short to judge the figures. Run without --slice for that.')
   else if (missed.length === 0) print('Every reach is met.')
-  else print(`Missed: ${missed.map(({ name, value, reach }) => `${name} (${value}, ${reach})`).join('; ')}`)
+  else
+    print(
+      `Missed: ${missed.map(({ bench, name, value, reach }) => `${bench}: ${name} (${value}, ${reach})`).join('; ')}`,
+    )
   return missed.length === 0
 }

@@ -3,7 +3,7 @@ import { createTandem } from 'tandem'
 import { embedded } from 'tandem/embedded'
 import { parameters, parentGone, report } from '../../harness/parent.ts'
 import { watchMemory } from '../../harness/usage.ts'
-import { stopwatch } from '../stopwatch-broker.ts'
+import { stopwatch } from '../../harness/stopwatch-broker.ts'
 
 export interface DrainParameters {
   readonly folder: string
