@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { OverviewView, ServiceStatus } from 'tandem/admin'
 import { leaf, type Run } from '../command.ts'
 import type { Style } from '../render/style.ts'
+import { bytes } from '../render/bytes.ts'
 import { fields, table, type Column } from '../render/table.ts'
 import { safe } from '../render/text.ts'
 import { age, duration } from '../render/time.ts'
@@ -50,6 +51,8 @@ function serviceText(status: ServiceStatus, style: Style): string {
             ['outbox', outboxText(overview, style)],
             ['half', countsText(overview.half, ['prepared', 'undecided'], style, ['undecided']) || 'none open'],
             ['blocked keys', count(overview.blockedKeys, style.warn)],
+            ['oldest', oldestText(overview)],
+            ['size', sizeText(overview)],
             ['processes', processesText(overview, style)],
             ['broker', brokerText],
           ],
@@ -70,6 +73,35 @@ function outboxText({ outbox }: OverviewView, style: Style): string {
   const waiting = outbox.oldestAge === null ? '' : `, the oldest for ${duration(outbox.oldestAge)}`
   const held = countsText(outbox.held, ['delayed', 'waiting', 'behind', 'unsendable'], style, ['unsendable'])
   return `${outbox.unsent} unsent${waiting}${held === '' ? '' : `; held: ${held}`}`
+}
+
+const OLDEST = [
+  ['retrying', 'retry'],
+  ['half', 'half message'],
+  ['dead', 'dead letter'],
+  ['finished', 'finished row of the inbox'],
+] as const
+
+function oldestText({ oldest }: OverviewView): string | undefined {
+  const ages = OLDEST.flatMap(([kind, name]) => (oldest[kind] === null ? [] : [`${name} ${duration(oldest[kind])}`]))
+  return ages.length === 0 ? undefined : ages.join(', ')
+}
+
+/** As many tables as a line has room for; `--json` has them all. */
+const LARGEST = 3
+
+function sizeText({ size }: OverviewView): string {
+  const weight = ({ rows, bytes }: OverviewView['size']['tables'][number]): number => bytes ?? rows
+  const largest = size.tables
+    .filter(({ rows }) => rows > 0)
+    .toSorted((a, b) => weight(b) - weight(a))
+    .slice(0, LARGEST)
+    .map(({ name, rows, bytes: room }) => {
+      const inBytes = room === null ? '' : `, ${bytes(room)}`
+      return `${name} ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}${inBytes}`
+    })
+  const all = size.bytes === null ? [] : [bytes(size.bytes)]
+  return [...all, ...largest].join('; ') || 'nothing'
 }
 
 /** The counts that are not zero, by name; those in `alarming` stand out. */

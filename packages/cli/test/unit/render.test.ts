@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Style } from '../../src/render/style.ts'
 import { fields, table } from '../../src/render/table.ts'
 import { cut, jsonText, safe, safeLines, width } from '../../src/render/text.ts'
+import { bytes } from '../../src/render/bytes.ts'
 import { age, duration, until } from '../../src/render/time.ts'
 
 const same = (text: string): string => text
@@ -109,4 +110,16 @@ describe('tables', () => {
       ),
     ).toBe('  a     1\n  long  2')
   })
+})
+
+test.each([
+  [0, '0 B'],
+  [1023, '1023 B'],
+  [8192, '8 kB'],
+  [1_500_000, '1.4 MB'],
+  [40 * 2 ** 20, '40 MB'],
+  [3 * 2 ** 40, '3.0 TB'],
+  [5000 * 2 ** 40, '5000 TB'],
+])('%i bytes are %s', (count, text) => {
+  expect(bytes(count)).toBe(text)
 })

@@ -73,10 +73,10 @@ export function createAdmin(options: AdminOptions): Admin {
       status: (service) => Promise.all(services.pick(service).map((entry) => schemaOf(services, entry))),
       async migrate(service, migrateOptions = {}) {
         checkOptions('migrate', migrateOptions, ['to'])
-        const entries = services.pick(service)
-        for (const entry of entries) await checkTarget(services, entry, migrateOptions)
+        const picked = services.pick(service)
+        for (const entry of picked) await checkTarget(services, entry, migrateOptions)
         const done: MigrateView[] = []
-        for (const entry of entries) done.push(await migrate(services, entry, migrateOptions))
+        for (const entry of picked) done.push(await migrate(services, entry, migrateOptions))
         return done
       },
     },

@@ -51,6 +51,12 @@ export interface OverviewView {
   readonly half: Readonly<Record<HalfState, number>>
   readonly inbox: readonly { readonly group: string; readonly states: Readonly<Record<InboxState, number>> }[]
   readonly blockedKeys: number
+  /** Milliseconds the oldest of each kind has been there. */
+  readonly oldest: Readonly<Record<keyof Overview['oldest'], number | null>>
+  readonly size: {
+    readonly bytes: number | null
+    readonly tables: readonly { readonly name: string; readonly rows: number; readonly bytes: number | null }[]
+  }
   readonly processes: readonly {
     readonly id: string
     readonly host: string
@@ -140,13 +146,23 @@ function viewVersions({ version, latest, drift }: SchemaStatus): {
 }
 
 function viewOverview(overview: Overview): OverviewView {
-  const { outbox, half, inbox, blockedKeys, processes } = overview
+  const { outbox, half, inbox, blockedKeys, oldest, size, processes } = overview
   return {
     now: instant(overview.now),
     outbox: { unsent: outbox.unsent, oldestAge: outbox.oldestAge ?? null, held: outbox.held },
     half,
     inbox,
     blockedKeys,
+    oldest: {
+      retrying: oldest.retrying ?? null,
+      half: oldest.half ?? null,
+      dead: oldest.dead ?? null,
+      finished: oldest.finished ?? null,
+    },
+    size: {
+      bytes: size.bytes ?? null,
+      tables: size.tables.map(({ name, rows, bytes }) => ({ name, rows, bytes: bytes ?? null })),
+    },
     processes: processes.map(({ id, host, pid, alive, seenAt, leases }) => ({
       id,
       host,

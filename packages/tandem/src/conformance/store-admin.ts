@@ -282,6 +282,7 @@ export function adminCases<Tx>(options: StoreConformanceOptions<Tx>): Conformanc
         held: { delayed: 0, waiting: 0, behind: 0, unsendable: 0 },
       })
       assert.deepEqual([empty.inbox, empty.processes, empty.blockedKeys], [[], [], 0])
+      assert.deepEqual(empty.oldest, { retrying: undefined, half: undefined, dead: undefined, finished: undefined })
       assert.equal(empty.schemaVersion, (await store.schema.status()).version)
       await send(outgoing('a'), outgoing('b'))
       await advance(1000)
@@ -306,11 +307,24 @@ export function adminCases<Tx>(options: StoreConformanceOptions<Tx>): Conformanc
         { group: G, states: { handled: 2, retrying: 1, blocked: 1, dead: 1, discarded: 1 } },
       ])
       assert.equal(after.blockedKeys, 2)
+      for (const age of Object.values(after.oldest)) assert.ok(age !== undefined && age >= 0 && age < 60_000)
+      const { size } = after
+      assert.ok(size.bytes === undefined || size.bytes > 0)
+      assert.deepEqual(
+        size.tables.map(({ name }) => name),
+        ['outbox', 'outbox_held', 'half', 'barrier', 'inbox', 'inbox_failure', 'inbox_attempt', 'audit'],
+      )
+      for (const { rows, bytes } of size.tables) {
+        assert.ok(Number.isInteger(rows) && rows >= 0)
+        assert.ok(bytes === undefined || Number.isInteger(bytes))
+      }
       const [process] = after.processes
       assert.deepEqual([process?.id, process?.host, process?.pid, process?.alive], [RELAY.id, RELAY.host, 1, true])
       assert.deepEqual(process?.leases, (await lease()).map(({ name }) => name).toSorted())
       await advance(100_000_000)
-      const [dead] = (await store.admin.overview()).processes
+      const later = await store.admin.overview()
+      for (const age of Object.values(later.oldest)) assert.ok(age! >= 100_000_000)
+      const [dead] = later.processes
       assert.ok(dead === undefined || (!dead.alive && dead.leases.length === 0))
     }),
 

@@ -180,6 +180,22 @@ export interface Overview {
   readonly half: Readonly<Record<HalfState, number>>
   readonly inbox: readonly { readonly group: string; readonly states: Readonly<Record<InboxState, number>> }[]
   readonly blockedKeys: number
+  /** For how many milliseconds the oldest of each kind has been there; undefined where there is none. */
+  readonly oldest: {
+    /** Message that is being retried, since its first attempt failed. */
+    readonly retrying: number | undefined
+    /** Half message that nobody has decided, since it was prepared. */
+    readonly half: number | undefined
+    readonly dead: number | undefined
+    /** Finished row of the inbox, since it was finished: not much more than the retention, or the clean-up does not keep up. */
+    readonly finished: number | undefined
+  }
+  readonly size: {
+    /** Bytes of all tables with their indexes; where the database does not tell them apart, of the whole file. */
+    readonly bytes: number | undefined
+    /** Every table that can grow, by its name without schema or prefix, in the order of the SQL file. */
+    readonly tables: readonly TableSize[]
+  }
   readonly processes: readonly {
     readonly id: string
     readonly host: string
@@ -188,4 +204,12 @@ export interface Overview {
     readonly seenAt: number
     readonly leases: readonly string[]
   }[]
+}
+
+export interface TableSize {
+  readonly name: string
+  /** As the database's statistics have it, where counting would mean to read the table. */
+  readonly rows: number
+  /** With indexes and large values. Undefined where the database does not tell cheaply. */
+  readonly bytes: number | undefined
 }
