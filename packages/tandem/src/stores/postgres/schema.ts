@@ -13,9 +13,10 @@ import {
   type MigrationFile,
   wantedOf,
 } from '../shared/migrations.ts'
+import { driftOf, readObjects } from '../shared/schema-drift.ts'
 import { FILE_SCHEMA, POSTGRES_CLOCK, type PostgresContext } from './context.ts'
 import { createApply, PATIENCE, type Patience } from './schema-apply.ts'
-import { catalogStatement, driftOf, objectRow, readObjects } from './schema-drift.ts'
+import { catalogStatement, objectRow } from './schema-drift.ts'
 
 export interface PostgresSchema extends SchemaSteps {
   /** @throws TandemError `SCHEMA_OUTDATED`, `SCHEMA_TOO_NEW` */
