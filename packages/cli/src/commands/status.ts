@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { OverviewView, ServiceStatus } from 'tandem/admin'
 import { leaf, type Run } from '../command.ts'
 import type { Style } from '../render/style.ts'
-import { bytes } from '../render/bytes.ts'
+import { bytes as inBytes } from '../render/bytes.ts'
 import { fields, table, type Column } from '../render/table.ts'
 import { safe } from '../render/text.ts'
 import { age, duration } from '../render/time.ts'
@@ -96,11 +96,11 @@ function sizeText({ size }: OverviewView): string {
     .filter(({ rows }) => rows > 0)
     .toSorted((a, b) => weight(b) - weight(a))
     .slice(0, LARGEST)
-    .map(({ name, rows, bytes: room }) => {
-      const inBytes = room === null ? '' : `, ${bytes(room)}`
-      return `${name} ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}${inBytes}`
+    .map(({ name, rows, bytes }) => {
+      const room = bytes === null ? '' : `, ${inBytes(bytes)}`
+      return `${name} ${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}${room}`
     })
-  const all = size.bytes === null ? [] : [bytes(size.bytes)]
+  const all = size.bytes === null ? [] : [inBytes(size.bytes)]
   return [...all, ...largest].join('; ') || 'nothing'
 }
 
