@@ -80,10 +80,10 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Starts the demo, which starts three processes and kills them.
+        // Starts the demo, which starts three processes and kills them, and servers as `npm run services` does.
         test: {
           name: 'examples',
-          include: ['examples/*/test/**/*.test.ts'],
+          include: ['examples/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
           pool: 'forks',
           maxWorkers: 1,
           testTimeout: 120_000,
