@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isFree } from '../servers/free-port.ts'
 import { signalTree } from '../servers/server-process.ts'
 import { mariadb } from './mariadb.ts'
+import { pgbouncer } from './pgbouncer.ts'
 import { postgres } from './postgres.ts'
 import type { Service } from './service.ts'
 import type { State } from './state.ts'
 
-export const SERVICES: readonly Service[] = [postgres, mariadb]
+export const SERVICES: readonly Service[] = [postgres, mariadb, pgbouncer]
 
 /** Milliseconds that a server has to end in good order, and to be gone after a kill. */
 const STOP_TIMEOUT = 15_000
