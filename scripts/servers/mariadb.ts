@@ -38,7 +38,6 @@ GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;
 /** What no test needs, and what takes the time or the room of a start. */
 const SMALL = {
   innodb_buffer_pool_size: '64M',
-  innodb_log_file_size: '32M',
   performance_schema: 'OFF',
   // With as much as half of the rest, a second server on a small machine does not come up.
   key_buffer_size: '1M',
@@ -73,7 +72,7 @@ export class MariadbServer {
       pid_file: folder.path('pid'),
       init_file: folder.path('users.sql'),
       skip_log_bin: '',
-      ...(binaries.isMariadb ? {} : { mysqlx: 'OFF' }),
+      ...(binaries.isMariadb ? { innodb_log_file_size: '32M' } : { mysqlx: 'OFF', secure_file_priv: 'NULL' }),
       ...options.settings,
     }
     const args = Object.entries(settings).map(([name, value]) => `--${name}${value === '' ? '' : `=${value}`}`)

@@ -1,0 +1,351 @@
+import { TandemError } from '../core/errors.ts'
+import { checkNumber, checkOptions } from '../core/limits.ts'
+import type { QueryResult, Row, SqlValue, TransactionOptions } from '../spi/driver.ts'
+import { differ, lostBeforeCommit, noConnection, placeOf, type Place } from './mysql-connection.ts'
+import { MAX_TIMEOUT, type MysqlBinding } from './mysql-driver.ts'
+import { isAnswer, isReadOnly } from './mysql-failures.ts'
+import { guardConnection } from './mysql-mysql2-client.ts'
+import { isCore, runOn, type CoreConnection, type CorePool, type ResultHeader } from './mysql-mysql2-core.ts'
+import { Gate } from './mysql-mysql2-gate.ts'
+import { Session } from './mysql-mysql2-session.ts'
+import { splitStatements } from './mysql-statements.ts'
+import type { Guard } from './mysql-transaction.ts'
+import { bindValues, PLAIN } from './mysql-values.ts'
+
+export interface Mysql2Options {
+  /**
+   * Milliseconds to wait for a connection of the pool, where a transaction does not ask for less; afterwards the call fails with
+   * `STORE_BUSY`. Default 30,000.
+   */
+  readonly connectionTimeout?: number
+}
+
+/** Milliseconds that a rollback may take before the connection is given up, which rolls back as well. */
+const ROLLBACK_TIMEOUT = 5000
+const NO_ROWS: readonly Row[] = []
+
+/** mysql2. */
+export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
+  readonly name = 'mysql2'
+  readonly #pool: CorePool
+  /** Whether the user's pool is the one with promises. */
+  readonly #hasPromises: boolean
+  readonly #timeout: number
+  readonly #gates = new WeakMap<CoreConnection, Gate>()
+  readonly #guards = new WeakMap<CoreConnection, Guard>()
+  #here: Place | undefined
+
+  /** @throws TandemError `CONFIG_INVALID`, `OPTION_UNKNOWN` */
+  constructor(where: string, pool: object, options: Mysql2Options) {
+    checkOptions(where, options, ['connectionTimeout'])
+    const limits = { min: 1, max: MAX_TIMEOUT, default: 30_000 }
+    this.#timeout = checkNumber(`${where}: connectionTimeout`, options.connectionTimeout, limits)
+    const core = corePoolOf(pool)
+    if (core === undefined) throw new TandemError('CONFIG_INVALID', `${where}: pass a pool of the package mysql2`)
+    this.#pool = core
+    this.#hasPromises = core !== pool
+    listenTo(core)
+  }
+
+  connections(): number | undefined {
+    // 0 is without a limit.
+    return this.#pool.config?.connectionLimit || undefined
+  }
+
+  async open(): Promise<void> {
+    const core = await this.#acquire(this.#timeout)
+    let failed = true
+    try {
+      await checkSession(core)
+      this.#here = placeOf(core.config)
+      failed = false
+    } finally {
+      giveBack(core, !failed)
+    }
+  }
+
+  close(): void {
+    // The pool is the user's.
+  }
+
+  async transaction<T>(work: (core: CoreConnection) => Promise<T>, options: TransactionOptions): Promise<T> {
+    const { lockTimeout, isolation } = options
+    const core = await this.#acquire(Math.min(lockTimeout ?? this.#timeout, this.#timeout))
+    const session = Session.of(core)
+    let lost: Error | undefined
+    let gate: Gate | undefined
+    const onLost = (error?: Error): void => {
+      lost ??= error ?? new Error('the server has closed the connection')
+      gate?.lose(lost)
+    }
+    core.on('error', onLost)
+    core.on('end', onLost)
+    let isUsable = false
+    try {
+      const restore = lockTimeout === undefined ? undefined : await setLockTimeout(core, lockTimeout)
+      await begin(core, session, isolation)
+      gate = new Gate(core, session, (how, cause) => this.#guards.get(core)?.end(how, cause))
+      this.#gates.set(core, gate)
+      let result: T
+      try {
+        result = await work(core)
+      } catch (error) {
+        isUsable = lost === undefined && (await rollBack(core, gate, restore))
+        throw error
+      }
+      if (lost !== undefined) throw lostBeforeCommit(lost)
+      isUsable = await commit(core, session, gate, restore)
+      return result
+    } finally {
+      gate?.remove()
+      this.#gates.delete(core)
+      this.#guards.delete(core)
+      core.removeListener('error', onLost)
+      core.removeListener('end', onLost)
+      giveBack(core, isUsable && lost === undefined)
+    }
+  }
+
+  handOut(core: CoreConnection, guard: Guard): object {
+    this.#guards.set(core, guard)
+    const guarded = guardConnection(core, guard)
+    return this.#hasPromises ? guarded.promise() : guarded
+  }
+
+  async query(sql: string, params: readonly SqlValue[], core: CoreConnection | undefined): Promise<QueryResult> {
+    if (core !== undefined) return this.#queryIn(core, sql, params)
+    const own = await this.#acquire(this.#timeout)
+    let isUsable = false
+    try {
+      const session = Session.of(own)
+      // What somebody has left behind is not committed by Tandem, nor read.
+      if (session.isInTransaction) await runOn(own, 'ROLLBACK')
+      const result = await runPlain(own, session, sql, params)
+      // A session without autocommit has begun a transaction, whose snapshot would be the next one's.
+      if (session.isInTransaction) await runOn(own, 'COMMIT')
+      isUsable = true
+      return result
+    } catch (error) {
+      isUsable = isAnswer(error) && !isReadOnly(error)
+      throw error
+    } finally {
+      giveBack(own, isUsable)
+    }
+  }
+
+  /** Statement by statement. One that defines a table commits what was before it: what follows is in a new transaction. */
+  async script(sql: string, core: CoreConnection): Promise<void> {
+    const gate = this.#gates.get(core)
+    const session = await known(core)
+    for (const statement of splitStatements(sql)) {
+      if (gate !== undefined) gate.lets = true
+      try {
+        await runOn(core, statement, PLAIN)
+        if (session.state === 'unknown') await session.learn()
+        if (session.state === 'none') await runOn(core, 'START TRANSACTION')
+      } finally {
+        if (gate !== undefined) gate.lets = false
+        session.forget()
+      }
+    }
+  }
+
+  connectionOf(candidate: object): object {
+    // With promises, it is inside.
+    const { connection } = candidate as { readonly connection?: unknown }
+    return typeof connection === 'object' && connection !== null ? connection : candidate
+  }
+
+  isTransaction(candidate: object): candidate is CoreConnection {
+    return isCore(candidate)
+  }
+
+  isOpen(core: CoreConnection): boolean {
+    // One that has not been met before is asked when the first statement is run on it.
+    return Session.of(core).state !== 'none'
+  }
+
+  isHere(core: CoreConnection): boolean {
+    return this.#here === undefined || !differ(placeOf(core.config), this.#here)
+  }
+
+  async #queryIn(core: CoreConnection, sql: string, params: readonly SqlValue[]): Promise<QueryResult> {
+    const broken = this.#gates.get(core)?.broken
+    if (broken !== undefined) throw broken
+    // In a transaction of Tandem's own the gate waits until it is known.
+    const session = this.#gates.has(core) ? Session.of(core) : await known(core)
+    const result = await runPlain(core, session, sql, params)
+    session.forget()
+    return result
+  }
+
+  /** A connection of the pool; gives it back at once if it comes too late. */
+  #acquire(timeout: number): Promise<CoreConnection> {
+    return new Promise((resolve, reject) => {
+      let tooLate = false
+      const timer = setTimeout(() => {
+        tooLate = true
+        reject(noConnection(this.connections(), timeout))
+      }, timeout)
+      this.#pool.getConnection((error, core) => {
+        clearTimeout(timer)
+        if (error !== null && error !== undefined) reject(error)
+        else if (tooLate) core.release()
+        else resolve(core)
+      })
+    })
+  }
+}
+
+/** The session of a connection of the user's, and certainty that a transaction is open on it. @throws TandemError `TRANSACTION_ENDED` */
+async function known(core: CoreConnection): Promise<Session> {
+  const session = Session.of(core)
+  if (session.state === 'unknown') await session.learn()
+  if (session.state !== 'none') return session
+  throw new TandemError('TRANSACTION_ENDED', 'no transaction is open on the connection; begin one first')
+}
+
+async function runPlain(
+  core: CoreConnection,
+  { backslash }: Session,
+  sql: string,
+  params: readonly SqlValue[],
+): Promise<QueryResult> {
+  const result = await runOn(core, bindValues(sql, params, backslash), PLAIN)
+  if (Array.isArray(result)) return { rows: result as Row[], changed: 0 }
+  return { rows: NO_ROWS, changed: changedBy(sql, result as ResultHeader) }
+}
+
+/** The rows that an UPDATE has found, whether or not they had the values before; the flags of the connection do not matter. */
+function changedBy(sql: string, { affectedRows, info }: ResultHeader): number {
+  const found = /^\s*UPDATE\b/i.test(sql) ? /\d+/.exec(info)?.[0] : undefined
+  return Number(found ?? affectedRows)
+}
+
+async function begin(
+  core: CoreConnection,
+  session: Session,
+  isolation: TransactionOptions['isolation'],
+): Promise<void> {
+  // Beginning one would commit what somebody has left behind.
+  if (session.isInTransaction) await runOn(core, 'ROLLBACK')
+  if (isolation === undefined) {
+    await runOn(core, 'START TRANSACTION')
+    return
+  }
+  // For the next transaction only.
+  const set = `SET TRANSACTION ISOLATION LEVEL ${isolation.toUpperCase()}`
+  if (core.config.multipleStatements === true) {
+    await runOn(core, `${set}; START TRANSACTION`)
+    return
+  }
+  await runOn(core, set)
+  await runOn(core, 'START TRANSACTION')
+}
+
+/** @returns what sets back what it was. Both are settings of the session, in whole seconds. */
+async function setLockTimeout(core: CoreConnection, lockTimeout: number): Promise<string> {
+  const names = ['innodb_lock_wait_timeout', 'lock_wait_timeout']
+  const ask = `SELECT ${names.map((name) => `@@SESSION.${name} AS ${name}`).join(', ')}`
+  const [before] = (await runOn(core, ask, PLAIN)) as Row[]
+  const seconds = Math.max(1, Math.ceil(lockTimeout / 1000))
+  const set = (valueOf: (name: string) => unknown): string =>
+    `SET ${names.map((name) => `SESSION ${name} = ${Number(valueOf(name))}`).join(', ')}`
+  await runOn(
+    core,
+    set(() => seconds),
+  )
+  return set((name) => before?.[name])
+}
+
+/** @returns whether the connection can be used again */
+async function commit(
+  core: CoreConnection,
+  session: Session,
+  gate: Gate,
+  restore: string | undefined,
+): Promise<boolean> {
+  // Only where the library cannot be followed.
+  if (session.state === 'unknown' && gate.broken === undefined) await session.learn()
+  const isGone = session.state === 'none' && gate.broken === undefined
+  if (gate.broken === undefined && !isGone) {
+    try {
+      await gate.run('COMMIT')
+    } catch (error) {
+      if (!isReadOnly(error)) throw error
+      const text = 'the server takes no writes, and nothing was committed'
+      throw new TandemError('STORE_UNAVAILABLE', text, { cause: error })
+    }
+  }
+  session.forget()
+  // A statement that was not waited for may have ended it as well.
+  if (gate.broken !== undefined) throw gate.broken
+  if (isGone) throw new TandemError('TRANSACTION_ENDED', 'the database has ended this transaction before its commit')
+  return setBack(gate, restore)
+}
+
+async function setBack(gate: Gate, restore: string | undefined): Promise<boolean> {
+  if (restore === undefined) return true
+  return gate.run(restore).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** @returns whether the connection can be used again. Never throws: the error that led here is the one that matters. */
+async function rollBack(core: CoreConnection, gate: Gate, restore: string | undefined): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => late.resolve(false), ROLLBACK_TIMEOUT)
+  const rolledBack = gate.run('ROLLBACK').then(
+    () => setBack(gate, restore),
+    () => false,
+  )
+  const isUsable = await Promise.race([rolledBack, late.promise])
+  clearTimeout(timer)
+  return isUsable
+}
+
+function giveBack(core: CoreConnection, isUsable: boolean): void {
+  if (isUsable) core.release()
+  else core.destroy()
+}
+
+/** @throws TandemError `CONFIG_INVALID` if text would be lost on the way */
+async function checkSession(core: CoreConnection): Promise<void> {
+  const ask = 'SELECT @@character_set_client AS sent, @@character_set_results AS received'
+  const [row] = (await runOn(core, ask, PLAIN)) as Row[]
+  const other = [row?.['sent'], row?.['received']].map(String).find((charset) => charset !== 'utf8mb4')
+  if (other === undefined) return
+  throw new TandemError(
+    'CONFIG_INVALID',
+    `mysql2: the character set of the connection is ${other}, which has not every character that a message can have; ` +
+      "make the pool with charset: 'utf8mb4'",
+  )
+}
+
+function corePoolOf(pool: object): CorePool | undefined {
+  const { pool: inner } = pool as { readonly pool?: unknown }
+  const core = (typeof inner === 'object' && inner !== null ? inner : pool) as Partial<CorePool>
+  const isPool = typeof core.getConnection === 'function' && typeof core.on === 'function'
+  return isPool ? (core as CorePool) : undefined
+}
+
+const heard = new WeakSet<CorePool>()
+
+/** For good, because a pool outlives a driver: each connection is followed from its beginning, when no transaction is open on it. */
+function listenTo(pool: CorePool): void {
+  if (heard.has(pool)) return
+  heard.add(pool)
+  pool.on('connection', meet)
+  pool.on('acquire', meet)
+}
+
+const met = new WeakSet<CoreConnection>()
+
+function meet(core: CoreConnection): void {
+  if (met.has(core)) return
+  met.add(core)
+  Session.of(core)
+  // The pool removes the connection by itself at the first error; the second one would end the process if nobody listened.
+  core.on('error', () => undefined)
+}
