@@ -70,6 +70,7 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['packages/*/test/faults/**/*.test.ts'],
+          globalSetup: 'packages/tandem/test/support/postgres-global.ts',
           pool: 'forks',
           maxWorkers: 1,
           testTimeout: 60_000,

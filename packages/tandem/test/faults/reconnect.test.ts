@@ -2,7 +2,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { expect } from 'vitest'
-import { faultTest, LEASE, type World } from './support/world.ts'
+import { sqliteTest, LEASE, type World } from './support/world.ts'
 import type { ServiceProcess } from './support/service-process.ts'
 
 const FILES = ['broker', 'order', 'stock'] as const
@@ -69,7 +69,7 @@ function move(world: World, file: File, from: string, to: string): void {
 }
 
 for (const file of FILES) {
-  faultTest(
+  sqliteTest(
     `${DIES}: ${file}.db is locked by another process for longer than a lease`,
     async (world) => {
       const services = await startBoth(world)
@@ -83,7 +83,7 @@ for (const file of FILES) {
     { lockTimeout: 200 },
   )
 
-  faultTest(`${DIES}: ${file}.db is moved away and comes back`, async (world) => {
+  sqliteTest(`${DIES}: ${file}.db is moved away and comes back`, async (world) => {
     const services = await startBoth(world)
     move(world, file, '', '-away')
     await failsWithout(world, file, services, ['STORE_UNAVAILABLE', 'BROKER_UNAVAILABLE'])
@@ -91,7 +91,7 @@ for (const file of FILES) {
     await worksAgain(world, services)
   })
 
-  faultTest(`${DIES}: ${file}.db cannot be read, and then it can`, async (world) => {
+  sqliteTest(`${DIES}: ${file}.db cannot be read, and then it can`, async (world) => {
     const services = await startBoth(world)
     move(world, file, '', '-away')
     writeFileSync(world.path(file), 'this is no database, it only stands in its place '.repeat(100))

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect } from 'vitest'
 import type { Order } from './support/messages.ts'
 import type { ServiceName } from './support/protocol.ts'
-import { faultTest } from './support/world.ts'
+import { faultTest, sqliteTest } from './support/world.ts'
 
 const LOSES = '16. stop() loses or doubles what was in flight'
 const GONE = { code: 0, signal: null }
@@ -81,7 +81,7 @@ for (const does of ['ignore-signal', 'fail-and-ignore-signal'] as const) {
 }
 
 for (const file of ['stock', 'broker'] as const) {
-  faultTest(`16. stop() comes back within its deadline while another process locks ${file}.db`, async (world) => {
+  sqliteTest(`16. stop() comes back within its deadline while another process locks ${file}.db`, async (world) => {
     const service = await world.start('order')
     const stock = await world.start('stock')
     await service.ask('place', { orders: world.orders(8) })

@@ -3,7 +3,7 @@ import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { expect } from 'vitest'
 import type { Order } from './support/messages.ts'
-import { faultTest, type World } from './support/world.ts'
+import { faultTest, sqliteTest, type World } from './support/world.ts'
 
 /** Longest pause of a loop that has failed for a while. */
 const BACKOFF = 2000
@@ -22,7 +22,7 @@ function withFile<T>(path: string, work: (db: DatabaseSync) => T): T {
   }
 }
 
-faultTest(
+sqliteTest(
   '9. Clean-up deletes millions of rows in one statement, or deadlocks with claims: 100,000 rows go while handlers do not wait',
   async (world) => {
     const count = 100_000
@@ -59,7 +59,7 @@ faultTest(
   LONG,
 )
 
-faultTest(
+sqliteTest(
   '10. The outbox slows down when some other transaction holds the oldest snapshot: on SQLite a reader holds up nobody',
   async (world) => {
     // On PostgreSQL the trouble is dead rows that cannot be vacuumed; here it is a log that cannot be written back.
@@ -88,7 +88,7 @@ faultTest(
   LONG,
 )
 
-faultTest('A full disk: send rejects with STORE_FULL, and the local transaction leaves nothing', async (world) => {
+sqliteTest('A full disk: send rejects with STORE_FULL, and the local transaction leaves nothing', async (world) => {
   await world.start('stock')
   const service = await world.start('order', { maxPages: { store: PAGES } })
   const large = world.orders(1, { pad: LARGE })
@@ -103,7 +103,7 @@ faultTest('A full disk: send rejects with STORE_FULL, and the local transaction 
   await world.settled()
 })
 
-faultTest('A full disk under the broker: the messages stay in the outbox until there is room', async (world) => {
+sqliteTest('A full disk under the broker: the messages stay in the outbox until there is room', async (world) => {
   await world.start('stock')
   const service = await world.start('order', { maxPages: { broker: PAGES } })
   await service.ask('place', { orders: world.orders(1, { pad: LARGE }) })
@@ -115,7 +115,7 @@ faultTest('A full disk under the broker: the messages stay in the outbox until t
   await service.event('loop.recovered')
 })
 
-faultTest(
+sqliteTest(
   'A full disk under a consumer: it acks nothing, counts no attempt, and goes on when there is room',
   async (world) => {
     const service = await world.start('order')
@@ -137,7 +137,7 @@ faultTest('An older schema is refused, and nothing is started on it', async (wor
   expect(world.books.rows('order', 'SELECT 1 FROM tandem_lease')).toEqual([])
 })
 
-faultTest('A later schema that is not breaking goes on, for who runs and for who starts', async (world) => {
+sqliteTest('A later schema that is not breaking goes on, for who runs and for who starts', async (world) => {
   await world.start('stock')
   const running = await world.start('order')
   withFile(world.path('order'), (db) => {
@@ -150,7 +150,7 @@ faultTest('A later schema that is not breaking goes on, for who runs and for who
   await world.settled()
 })
 
-faultTest('A later schema that is breaking is refused', async (world) => {
+sqliteTest('A later schema that is breaking is refused', async (world) => {
   const made = await world.start('order')
   await made.ask('stop', {})
   withFile(world.path('order'), (db) => {
@@ -166,7 +166,7 @@ function remove(world: World, file: 'order' | 'stock' | 'broker'): void {
 }
 
 for (const file of ['order', 'stock', 'broker'] as const) {
-  faultTest(
+  sqliteTest(
     `${file}.db is deleted under a running service: it says so, and does not write into the void`,
     async (world) => {
       const [order, stock] = await Promise.all([world.start('order'), world.start('stock')])
@@ -195,7 +195,7 @@ for (const file of ['order', 'stock', 'broker'] as const) {
   )
 }
 
-faultTest(
+sqliteTest(
   'A database that is replaced by an empty one is refused, and one by its own backup goes on',
   async (world) => {
     const [order] = await Promise.all([world.start('order'), world.start('stock')])

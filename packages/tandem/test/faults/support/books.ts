@@ -1,39 +1,27 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import type { SqlRow, SqlValue } from './blocking-sql.ts'
+import { rowsOfFile, type WorldDatabase } from './databases.ts'
 import type { ServiceName } from './protocol.ts'
 
-type Value = string | number | null
-type SqlRow = Readonly<Record<string, Value>>
-
-/**
- * What the database files say, read with SQL that shares nothing with the library. Each question opens the file anew, so that it sees what
- * is there and not what somebody remembers.
- */
+/** What the databases say, read with SQL that shares nothing with the library. */
 export class Books {
   readonly #folder: string
+  readonly #database: WorldDatabase
 
-  constructor(folder: string) {
+  /** @param folder where the broker's file is */
+  constructor(folder: string, database: WorldDatabase) {
     this.#folder = folder
+    this.#database = database
   }
 
-  /** Rows; none if the file or its tables are not there yet. */
-  rows(file: ServiceName | 'broker', sql: string, ...params: Value[]): readonly SqlRow[] {
-    const path = join(this.#folder, `${file}.db`)
-    if (!existsSync(path)) return []
-    const db = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
-    try {
-      return db.prepare(sql).all(...params) as SqlRow[]
-    } catch (error) {
-      if ((error as Error).message.includes('no such table')) return []
-      throw error
-    } finally {
-      db.close()
-    }
+  /** Rows; none if the tables are not there yet. */
+  rows(file: ServiceName | 'broker', sql: string, ...params: SqlValue[]): readonly SqlRow[] {
+    if (file === 'broker') return rowsOfFile(join(this.#folder, 'broker.db'), sql, params)
+    return this.#database.rows(file, sql, params)
   }
 
   /** The one number that a statement gives. */
-  count(file: ServiceName | 'broker', sql: string, ...params: Value[]): number {
+  count(file: ServiceName | 'broker', sql: string, ...params: SqlValue[]): number {
     const [row] = this.rows(file, sql, ...params)
     return row === undefined ? 0 : Number(Object.values(row)[0])
   }
@@ -50,12 +38,14 @@ export class Books {
     readonly key: string
     readonly attempt: number
   }[] {
-    return this.rows('stock', 'SELECT order_id, message_id, key, attempt FROM effects ORDER BY rowid').map((row) => ({
-      order: String(row['order_id']),
-      id: String(row['message_id']),
-      key: String(row['key']),
-      attempt: Number(row['attempt']),
-    }))
+    return this.rows('stock', 'SELECT order_id, message_id, message_key, attempt FROM effects ORDER BY seq').map(
+      (row) => ({
+        order: String(row['order_id']),
+        id: String(row['message_id']),
+        key: String(row['message_key']),
+        attempt: Number(row['attempt']),
+      }),
+    )
   }
 
   /** How often each order was handled. */
@@ -95,7 +85,7 @@ export class Books {
       state: String(row['state']),
       attempts: Number(row['attempts']),
       error: String(row['error']),
-      begun: row['begun'] === 1,
+      begun: Boolean(row['begun']),
     }))
   }
 

@@ -1,13 +1,12 @@
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { createAdmin, type Admin } from '../../../src/admin/index.ts'
 import { sqlite as sqliteBroker } from '../../../src/brokers/sqlite/index.ts'
 import { errorText, isTandemError } from '../../../src/core/errors.ts'
-import { nodeSqlite, type NodeSqliteTransaction as Tx } from '../../../src/drivers/node-sqlite.ts'
+import { nodeSqlite } from '../../../src/drivers/node-sqlite.ts'
 import { createTandem, type HandlerContext, type HalfToCheck, type Tandem } from '../../../src/index.ts'
 import type { Broker } from '../../../src/spi/index.ts'
-import { sqlite } from '../../../src/stores/sqlite/index.ts'
 import { failAt } from '../../../src/testing/index.ts'
+import { childDatabase, limitedFile, type ChildDatabase } from './child-databases.ts'
 import { Holds } from './child-holds.ts'
 import { RefusingBroker } from './child-refusing-broker.ts'
 import { jumpTo } from './child-clock.ts'
@@ -16,13 +15,9 @@ import { EVENTS, type CommandName, type Commands, type Report, type ServiceName,
 
 type CommandMap = { readonly [N in CommandName]: (input: Commands[N]['with']) => Promise<Commands[N]['gives']> }
 
-/** No unique keys: a second effect must be seen, not refused. */
-const TABLES: Readonly<Record<ServiceName, string>> = {
-  order: `CREATE TABLE IF NOT EXISTS orders (order_id TEXT);
-    CREATE TABLE IF NOT EXISTS confirmations (order_id TEXT, message_id TEXT)`,
-  stock: `CREATE TABLE IF NOT EXISTS effects (order_id TEXT, message_id TEXT, key TEXT, attempt INTEGER, pid INTEGER);
-    CREATE TABLE IF NOT EXISTS notes (text TEXT)`,
-}
+type Tx = object
+
+const INSERT_EFFECT = 'INSERT INTO effects (order_id, message_id, message_key, attempt, pid) VALUES (?, ?, ?, ?, ?)'
 const ACT = { by: 'test', reason: 'fault test' }
 
 /** The order service places orders and counts confirmations; the stock service counts orders and confirms them. */
@@ -30,21 +25,27 @@ export class ChildService {
   readonly #name: ServiceName
   readonly #settings: Settings
   readonly #report: (report: Report) => void
+  readonly #database: ChildDatabase<Tx>
   readonly #tandem: Tandem<Tx>
   readonly #broker: RefusingBroker
   readonly #admin: Admin
   readonly #holds = new Holds()
-  readonly #limited: DatabaseSync[] = []
+  #stuck = false
+  readonly #makeRoom: () => void
 
   constructor(name: ServiceName, settings: Settings, report: (report: Report) => void) {
     this.#name = name
     this.#settings = settings
     this.#report = report
-    const { lease, lockTimeout, maxBodyBytes, maxPages, migrate, refuse } = settings
-    const driver = (file: string, pages: number | undefined) =>
-      nodeSqlite(this.#source(file, pages), lockTimeout === undefined ? {} : { lockTimeout })
-    const store = sqlite(driver(`${name}.db`, maxPages?.store), { migrate })
-    const broker: Broker = sqliteBroker(driver('broker.db', maxPages?.broker), {
+    const { folder, lease, lockTimeout, maxBodyBytes, maxPages, refuse } = settings
+    this.#database = childDatabase(name, settings)
+    const { store } = this.#database
+    const file = limitedFile(join(folder, 'broker.db'), maxPages?.broker)
+    this.#makeRoom = () => {
+      this.#database.makeRoom()
+      file.makeRoom()
+    }
+    const broker: Broker = sqliteBroker(nodeSqlite(file.source, lockTimeout === undefined ? {} : { lockTimeout }), {
       lease,
       ...(maxBodyBytes === undefined ? {} : { maxBodyBytes }),
     })
@@ -67,8 +68,8 @@ export class ChildService {
     for (const name of EVENTS) tandem.on(name, (data) => this.#report({ kind: 'event', name, data: plain(data) }))
     const { transaction = true, ...options } = this.#settings.consume
     if (this.#name === 'order') {
-      tandem.consume(StockReserved, (reserved, { tx, message }) => {
-        tx.prepare('INSERT INTO confirmations VALUES (?, ?)').run(reserved.order, message.id)
+      tandem.consume(StockReserved, async (reserved, { tx, message }) => {
+        await this.#database.run(tx, 'INSERT INTO confirmations VALUES (?, ?)', reserved.order, message.id)
       })
       for (const type of [OrderPlaced, OrderNoted]) {
         if ((this.#settings.checks as readonly string[]).includes(type.type)) {
@@ -84,12 +85,18 @@ export class ChildService {
       })
     }
     await tandem.open()
-    await tandem.transaction((tx) => tx.exec(TABLES[this.#name]))
+    await tandem.transaction((tx) => this.#database.makeTables(tx))
     await tandem.start()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tandem[Symbol.asyncDispose]()
+  }
+
+  /** What a service does at its very end. Without effect on a connection that a handler keeps for ever. */
+  async end(): Promise<void> {
+    if (this.#stuck) process.exit()
+    await this.#database.end()
   }
 
   readonly commands: CommandMap = {
@@ -109,7 +116,7 @@ export class ChildService {
       const disarm = limbo && failAt(limbo === 'committed' ? 'half.local-committed' : 'half.prepared')
       try {
         await this.#tandem.transact(OrderPlaced(order), async (tx) => {
-          insertOrder(tx, order)
+          await this.#insertOrder(tx, order)
           if (hold === true) await this.#hold(order.order, 1)
           if (fail === true) throw new Error('the business said no')
         })
@@ -123,7 +130,7 @@ export class ChildService {
       const half = await this.#tandem.prepare(noted === true ? OrderNoted(order) : OrderPlaced(order))
       return half.id
     },
-    write: async ({ order }) => this.#tandem.transaction((tx) => insertOrder(tx, order)),
+    write: async ({ order }) => this.#tandem.transaction((tx) => this.#insertOrder(tx, order)),
     release: async ({ order }) => this.#holds.release(order),
     resolve: async () =>
       (await this.#admin.deadLetters.resolve({ filter: {}, all: true })).map(({ group, id }) => ({ group, id })),
@@ -138,9 +145,7 @@ export class ChildService {
       await this.#admin.half.decide(id, decision, ACT)
     },
     accept: async () => this.#broker.accept(),
-    room: async () => {
-      for (const db of this.#limited) db.exec('PRAGMA max_page_count = 1073741823')
-    },
+    room: async () => this.#makeRoom(),
     jump: async ({ ms }) => jumpTo(ms),
     stop: async (options) => {
       const began = performance.now()
@@ -150,7 +155,7 @@ export class ChildService {
   }
 
   async #place(tx: Tx, orders: readonly Order[], deliverIn?: number): Promise<void> {
-    for (const order of orders) insertOrder(tx, order)
+    for (const order of orders) await this.#insertOrder(tx, order)
     const options = deliverIn === undefined ? {} : { deliverAt: new Date(realNow() + deliverIn) }
     await this.#tandem.send(
       tx,
@@ -159,14 +164,8 @@ export class ChildService {
   }
 
   async #reserve(order: Order, { tx, message, attempt, signal, send }: HandlerContext<Tx>): Promise<void> {
-    tx.prepare('INSERT INTO effects VALUES (?, ?, ?, ?, ?)').run(
-      order.order,
-      message.id,
-      order.key,
-      attempt,
-      process.pid,
-    )
-    if (order.pad !== undefined) tx.prepare('INSERT INTO notes VALUES (?)').run(order.pad)
+    await this.#database.run(tx, INSERT_EFFECT, order.order, message.id, order.key, attempt, process.pid)
+    if (order.pad !== undefined) await this.#database.run(tx, 'INSERT INTO notes VALUES (?)', order.pad)
     await send(StockReserved({ order: order.order, key: order.key }))
     await this.#behave(order, attempt, signal)
   }
@@ -176,9 +175,7 @@ export class ChildService {
     await send(StockReserved({ order: order.order, key: order.key }))
     await this.#behave(order, attempt, signal)
     await this.#tandem.transaction((tx) =>
-      tx
-        .prepare('INSERT INTO effects VALUES (?, ?, ?, ?, ?)')
-        .run(order.order, message.id, order.key, attempt, process.pid),
+      this.#database.run(tx, INSERT_EFFECT, order.order, message.id, order.key, attempt, process.pid),
     )
   }
 
@@ -189,7 +186,10 @@ export class ChildService {
     if (does === 'exit') process.exit(9)
     if (does === 'hold') await this.#hold(order, attempt, signal)
     if (does === 'fail-and-ignore-signal' && attempt === 1) throw new Error(`attempt 1 of ${order} fails`)
-    if (does.endsWith('ignore-signal') && this.#settings.holds) await new Promise(() => undefined)
+    if (does.endsWith('ignore-signal') && this.#settings.holds) {
+      this.#stuck = true
+      await new Promise(() => undefined)
+    }
     if (does === 'fail-always' || attempt <= Number(/^fail-(\d+)$/.exec(does)?.[1] ?? 0)) {
       throw new Error(`attempt ${attempt} of ${order} fails`)
     }
@@ -218,21 +218,13 @@ export class ChildService {
   }
 
   async #isPlaced(order: string): Promise<boolean> {
-    return this.#tandem.transaction((tx) => {
-      return tx.prepare('SELECT 1 FROM orders WHERE order_id = ?').get(order) !== undefined
+    return this.#tandem.transaction(async (tx) => {
+      return (await this.#database.run(tx, 'SELECT 1 FROM orders WHERE order_id = ?', order)).length > 0
     })
   }
 
-  /** A limit on the size belongs to a connection, so the driver is handed one. */
-  #source(name: string, pages: number | undefined): string | (() => DatabaseSync) {
-    const file = join(this.#settings.folder, name)
-    if (pages === undefined) return file
-    return () => {
-      const db = new DatabaseSync(file)
-      db.exec(`PRAGMA max_page_count = ${pages}`)
-      this.#limited.push(db)
-      return db
-    }
+  async #insertOrder(tx: Tx, { order }: Order): Promise<void> {
+    await this.#database.run(tx, 'INSERT INTO orders VALUES (?)', order)
   }
 }
 
@@ -241,10 +233,6 @@ const startedAt = Date.now() - performance.now()
 /** The time of day whatever `jump` has done. */
 function realNow(): number {
   return startedAt + performance.now()
-}
-
-function insertOrder(tx: Tx, { order }: Order): void {
-  tx.prepare('INSERT INTO orders VALUES (?)').run(order)
 }
 
 /** Errors do not survive the way to the parent. */

@@ -58,6 +58,7 @@ process.once('SIGTERM', () => {
 
 /** Nothing but the channel may keep a stopped service alive. */
 function leave(): void {
+  service.end().catch((error: unknown) => fault('the end', error))
   process.removeAllListeners('disconnect')
   process.disconnect()
 }

@@ -97,8 +97,10 @@ const retryBegun =
   (attempts: number): Scenario['onDisk'] =>
   (books) => {
     const begun = books.failures().filter((failure) => failure.begun)
-    expect(begun).toEqual([expect.objectContaining({ state: 'retrying', attempts })])
-    expect(books.effects().some(({ id }) => id === begun[0]?.id)).toBe(false)
+    // SQLite has one writer; elsewhere others are under way beside it.
+    expect(begun).not.toEqual([])
+    expect(begun).toEqual(begun.map(() => expect.objectContaining({ state: 'retrying', attempts }) as unknown))
+    expect(books.effects().filter((effect) => begun.some(({ id }) => effect.id === id))).toEqual([])
   }
 
 const RELAY = { victim: 'order', feeds: 'other', step: inOneTransaction() } as const

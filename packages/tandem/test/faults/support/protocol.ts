@@ -1,19 +1,34 @@
 import type { TandemEvent } from '../../../src/core/events.ts'
 import type { ConsumeOptions } from '../../../src/inbox/options.ts'
 import type { TandemOptions } from '../../../src/index.ts'
+import type { PostgresAddress } from '../../support/postgres-server.ts'
 import type { Order } from './messages.ts'
 
 export type ServiceName = 'order' | 'stock'
 
 type Section = 'check' | 'relay' | 'retention'
 
+/** Where a service has its tables. */
+export type DatabaseSettings =
+  /** A file of the service's name, in the folder. */
+  | { readonly kind: 'sqlite' }
+  | {
+      readonly kind: 'postgres'
+      readonly address: PostgresAddress
+      /** Settings of PostgreSQL for every connection, as in `-c name=value`. */
+      readonly session?: Readonly<Record<string, string | number>>
+      /** Options of the pool. */
+      readonly pool?: { readonly max?: number; readonly query_timeout?: number }
+    }
+
 /** What a child process is told before it starts. */
 export interface Settings extends Pick<TandemOptions<unknown>, Section> {
   readonly folder: string
+  readonly database: DatabaseSettings
   /** Of the store's leases and of the broker's. */
   readonly lease: number
   readonly consume: Omit<ConsumeOptions, 'transaction'> & { readonly transaction?: boolean }
-  /** Milliseconds to wait for the lock of either file. */
+  /** Milliseconds to wait for a lock: of a file, or of a row. */
   readonly lockTimeout?: number
   readonly maxBodyBytes?: number
   /** Which of the checks are registered. */

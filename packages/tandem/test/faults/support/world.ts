@@ -1,11 +1,12 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { expect, inject, test } from 'vitest'
+import { Unreachable } from './blocking-sql.ts'
 import { Books } from './books.ts'
+import { isLocked, PostgresDatabases, SqliteFiles, type WorldDatabase } from './databases.ts'
 import type { Behaviour, Order } from './messages.ts'
-import type { ServiceName, Settings } from './protocol.ts'
+import type { DatabaseSettings, ServiceName, Settings } from './protocol.ts'
 import { ServiceProcess, type Arming } from './service-process.ts'
 
 /** Milliseconds of every lease in these tests; ten times shorter than the default. */
@@ -13,7 +14,7 @@ export const LEASE = 1000
 /** Milliseconds that a machine may add to what the library promises, at least. */
 const SLACK = 1500
 
-const DEFAULTS: Omit<Settings, 'folder'> = {
+const DEFAULTS: Omit<Settings, 'folder' | 'database'> = {
   lease: LEASE,
   consume: { retry: { delays: [50] } },
   check: { transactionTimeOut: 200, transactionCheckInterval: 200 },
@@ -22,9 +23,12 @@ const DEFAULTS: Omit<Settings, 'folder'> = {
   migrate: true,
 }
 
-/** A folder with the databases of two services and their broker, and the processes on it. */
-export class World {
+type Kind = DatabaseSettings['kind']
+
+/** The databases of two services, a folder with their broker, and the processes on them. */
+export class World<Database extends WorldDatabase = WorldDatabase> {
   readonly folder: string
+  readonly database: Database
   readonly books: Books
   readonly #settings: Partial<Settings>
   readonly #processes: ServiceProcess[] = []
@@ -33,9 +37,10 @@ export class World {
   #placed = 0
   #looking = false
 
-  constructor(settings: Partial<Settings> = {}) {
+  constructor(databaseIn: (folder: string) => Database, settings: Partial<Settings> = {}) {
     this.folder = mkdtempSync(join(tmpdir(), 'tandem-faults-'))
-    this.books = new Books(this.folder)
+    this.database = databaseIn(this.folder)
+    this.books = new Books(this.folder, this.database)
     this.#settings = settings
   }
 
@@ -69,7 +74,7 @@ export class World {
   spawn(name: ServiceName, { killAt, freezeAt, ...settings }: Partial<Settings> & Arming = {}): ServiceProcess {
     const service = new ServiceProcess(
       name,
-      { ...DEFAULTS, ...this.#settings, ...settings, folder: this.folder },
+      { ...DEFAULTS, database: this.database.settings(name), ...this.#settings, ...settings, folder: this.folder },
       { ...(killAt === undefined ? {} : { killAt }), ...(freezeAt === undefined ? {} : { freezeAt }) },
       () => this.#told(),
     )
@@ -112,6 +117,8 @@ export class World {
           expect(this.faults()).toEqual([])
           if (open().length > 0) return
         } catch (error) {
+          // A server that is down: it is asked again when somebody tells something.
+          if (error instanceof Unreachable) return
           end()
           return reject(error instanceof Error ? error : new Error(String(error)))
         }
@@ -139,17 +146,7 @@ export class World {
    */
   async frozen(service: ServiceProcess): Promise<void> {
     await service.frozen()
-    for (const file of ['broker', 'order', 'stock'] as const) {
-      if (!existsSync(this.path(file))) continue
-      const db = new DatabaseSync(this.path(file), { timeout: 1000 })
-      try {
-        db.exec('BEGIN IMMEDIATE; ROLLBACK')
-      } catch {
-        throw new Unlucky()
-      } finally {
-        db.close()
-      }
-    }
+    if (isLocked(this.path('broker')) || this.database.isHeldBy(service.pid)) throw new Unlucky()
   }
 
   faults(): readonly string[] {
@@ -161,16 +158,21 @@ export class World {
     await Promise.all(this.#processes.map((service) => service.kill()))
     expect(this.faults()).toEqual([])
     expect(this.books.wrong()).toEqual([])
-    rmSync(this.folder, { recursive: true, force: true })
+    this.#remove()
   }
 
   async abandon(): Promise<void> {
     await Promise.all(this.#processes.map((service) => service.kill()))
-    rmSync(this.folder, { recursive: true, force: true })
+    this.#remove()
   }
 
   story(): string {
     return this.#processes.map((service) => service.story()).join('\n')
+  }
+
+  #remove(): void {
+    this.database.drop()
+    rmSync(this.folder, { recursive: true, force: true })
   }
 
   /** Reports that come together are looked at together. */
@@ -185,26 +187,61 @@ export class World {
 }
 
 /**
- * The process was frozen in the middle of another transaction. The lock of SQLite goes with a process that dies, but not with one that
+ * The process was frozen in the middle of another transaction. The locks that it holds go with a process that dies, but not with one that
  * stands still, so that nobody can do anything then; there is nothing to test.
  */
 class Unlucky extends Error {}
 
-/** A test in a world of its own. Tests of a file run beside each other: most of their time is waiting for leases. */
-export function faultTest(name: string, run: (world: World) => Promise<void>, settings?: Partial<Settings>): void {
-  test.concurrent(name, async () => {
-    for (let tries = 1; ; tries++) {
-      const world = new World(settings)
-      try {
-        await run(world)
-        return await world.close()
-      } catch (error) {
-        await world.abandon()
-        if (error instanceof Unlucky && tries < 5) continue
-        const failed = error as Error
-        failed.message += `\n${world.story()}`
-        throw failed
-      }
+/** On which databases a test runs, and what its processes are told. */
+export interface FaultTestOptions extends Partial<Settings> {
+  /** Default: all of them. */
+  readonly on?: readonly Kind[]
+}
+
+const DATABASES: Readonly<
+  Record<Kind, { readonly isHere: boolean; readonly make: (folder: string) => WorldDatabase }>
+> = {
+  sqlite: { isHere: true, make: (folder) => new SqliteFiles(folder) },
+  postgres: {
+    isHere: inject('postgres') !== undefined,
+    make: () => new PostgresDatabases(inject('postgres')!.tcp),
+  },
+}
+
+/**
+ * A test in a world of its own, on each database. Those on servers are skipped where there is none. Tests of a file run beside each other:
+ * most of their time is waiting for leases.
+ */
+export function faultTest(name: string, run: (world: World) => Promise<void>, options: FaultTestOptions = {}): void {
+  const { on = Object.keys(DATABASES) as Kind[], ...settings } = options
+  for (const kind of on) {
+    const { isHere, make } = DATABASES[kind]
+    const title = kind === 'sqlite' ? name : `${name} (${kind})`
+    test.skipIf(!isHere).concurrent(title, () => inWorld(() => new World(make, settings), run))
+  }
+}
+
+/** A test of what only SQLite can do to a service. */
+export function sqliteTest(name: string, run: (world: World) => Promise<void>, settings?: Partial<Settings>): void {
+  faultTest(name, run, { ...settings, on: ['sqlite'] })
+}
+
+/** Runs a test in a world, and looks at the books at its end. */
+export async function inWorld<Database extends WorldDatabase>(
+  make: () => World<Database>,
+  run: (world: World<Database>) => Promise<void>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const world = make()
+    try {
+      await run(world)
+      return await world.close()
+    } catch (error) {
+      await world.abandon()
+      if (error instanceof Unlucky && tries < 5) continue
+      const failed = error as Error
+      failed.message += `\n${world.story()}`
+      throw failed
     }
-  })
+  }
 }
