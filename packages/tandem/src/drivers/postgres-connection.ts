@@ -27,6 +27,16 @@ export function lostBeforeCommit(because: string, cause: unknown): TandemError {
   return new TandemError('STORE_UNAVAILABLE', text, { cause })
 }
 
+/** For a transaction that PostgreSQL has rolled back where it was asked to commit. */
+export function rolledBackInstead(cause?: unknown): TandemError {
+  return new TandemError(
+    'TRANSACTION_ENDED',
+    'PostgreSQL has rolled this transaction back because a statement in it failed; let the error of that statement ' +
+      'through, or run the statement behind a savepoint',
+    { cause },
+  )
+}
+
 const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
 /** The number of rows that a statement changed, from the first word of its command tag and the count in it. */

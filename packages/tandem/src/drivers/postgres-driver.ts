@@ -9,12 +9,17 @@ import type {
   TransactionOptions,
 } from '../spi/driver.ts'
 import { classify, toTandemError } from './postgres-failures.ts'
+import { Turns } from './sqlite-turns.ts'
 import { Guard, refuseTransactionControl } from './postgres-transaction.ts'
 
 /** What differs between the libraries. Knows nothing of life cycles, nested transactions or Tandem's errors. */
 export interface PostgresBinding<Raw extends object, Tx extends object> {
   /** The driver's name. */
   readonly name: string
+  /** Whether there is one connection and no other one, so that transactions wait for each other. Default false. */
+  readonly isSingle?: boolean
+  /** Whether statements are sent without waiting for the answers to those before. Default false. */
+  readonly pipelining?: boolean
   /** How many connections the pool may have; undefined where the library does not say. */
   connections(): number | undefined
   /** Reaches the database once. */
@@ -46,23 +51,37 @@ export interface PostgresBinding<Raw extends object, Tx extends object> {
 /** Longest time-out that a timer, and PostgreSQL, can measure. */
 export const MAX_TIMEOUT = 2_147_483_647
 
+/** Milliseconds to wait for a turn, where there are turns and nobody asks for less. */
+const LONGEST_TURN = 30_000
+
+const ONE_CONNECTION =
+  'the pool has one connection: handlers, sends, the relay and the leases take turns on it, and a transaction that is open for long holds ' +
+  'all of them up. Let it have as many connections as handlers run at once, and three more'
+
 /** Everything about a driver of PostgreSQL that does not depend on the library. */
 export class PostgresDriver<Raw extends object, Tx extends object> implements Driver<Tx> {
   readonly name: string
   readonly dialect = 'postgres'
-  readonly capabilities: DriverCapabilities = { concurrentTransactions: true }
+  readonly capabilities: DriverCapabilities
 
   readonly #binding: PostgresBinding<Raw, Tx>
   /** The transaction in whose work the present code runs. */
   readonly #within = new AsyncLocalStorage<Guard>()
   readonly #running = new Set<Promise<unknown>>()
+  /** Of a library with one connection: whoever waits for it can be turned away. */
+  readonly #turns: Turns | undefined
   #opening: Promise<void> | undefined
   #isOpen = false
   #closing: Promise<void> | undefined
 
   constructor(binding: PostgresBinding<Raw, Tx>) {
     this.name = binding.name
+    this.capabilities = {
+      concurrentTransactions: binding.isSingle !== true,
+      ...(binding.pipelining === true ? { pipelining: true } : {}),
+    }
     this.#binding = binding
+    this.#turns = binding.isSingle === true ? new Turns() : undefined
   }
 
   open(context: { readonly service: string }): Promise<void> {
@@ -85,12 +104,14 @@ export class PostgresDriver<Raw extends object, Tx extends object> implements Dr
     const lockTimeout = options?.lockTimeout
     // For PostgreSQL 0 means for ever.
     const timeout = lockTimeout === undefined ? undefined : Math.min(MAX_TIMEOUT, Math.max(1, Math.ceil(lockTimeout)))
+    if (this.#turns?.tryTake() === false) await this.#turns.take(timeout ?? LONGEST_TURN)
     const running = this.#run(work, timeout)
     this.#running.add(running)
     try {
       return await running
     } finally {
       this.#running.delete(running)
+      this.#turns?.pass()
     }
   }
 
@@ -131,6 +152,10 @@ export class PostgresDriver<Raw extends object, Tx extends object> implements Dr
     return classify(error)
   }
 
+  warnings(): readonly string[] {
+    return this.#binding.connections() === 1 ? [ONE_CONNECTION] : []
+  }
+
   close(): Promise<void> {
     if (this.#within.getStore()?.isOpen === true) {
       const text = 'close() inside a transaction would wait for itself; call it when the transaction has ended'
@@ -164,6 +189,7 @@ export class PostgresDriver<Raw extends object, Tx extends object> implements Dr
   }
 
   async #close(): Promise<void> {
+    this.#turns?.refuse(this.#closedError())
     await this.#opening?.catch(() => undefined)
     await Promise.allSettled(this.#running)
     this.#binding.close()

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { isTandemError, TandemError } from '../core/errors.ts'
 import { checkNumber, checkOptions } from '../core/limits.ts'
 import type { QueryResult, Row, SqlValue } from '../spi/driver.ts'
-import { changedBy, lostBeforeCommit, noConnection, placeOf } from './postgres-connection.ts'
+import { changedBy, lostBeforeCommit, noConnection, placeOf, rolledBackInstead } from './postgres-connection.ts'
 import { MAX_TIMEOUT, type PostgresBinding } from './postgres-driver.ts'
 import { classify } from './postgres-failures.ts'
 import { guardClient, type PgClient, type PgResult, type PgStatement } from './postgres-pg-client.ts'
@@ -14,7 +14,7 @@ import { plainTypes } from './postgres-types.ts'
 export interface PgPool {
   connect(): Promise<PgClient>
   on(event: 'error', listener: (error: Error) => void): unknown
-  readonly options?: { readonly max?: number | undefined }
+  readonly options?: { readonly max?: number | undefined; readonly pipeline?: boolean | undefined }
 }
 
 /** What the pool tells besides, in a form that is not worth a place in the type that the user's pool has to fit. */
@@ -42,6 +42,7 @@ const NO_ROWS: readonly Row[] = []
 /** node-postgres. */
 export class PgBinding implements PostgresBinding<PgClient, PgClient> {
   readonly name = 'pg'
+  readonly pipelining: boolean
   readonly #pool: PgPool
   readonly #timeout: number
   readonly #prepare: boolean
@@ -59,6 +60,7 @@ export class PgBinding implements PostgresBinding<PgClient, PgClient> {
     this.#pool = pool
     this.#timeout = checkNumber(`${where}: connectionTimeout`, connectionTimeout, limits)
     this.#prepare = prepare
+    this.pipelining = pool.options?.pipeline === true
     listenTo(pool)
   }
 
@@ -176,12 +178,7 @@ export class PgBinding implements PostgresBinding<PgClient, PgClient> {
     const lost = this.#lost.get(client)
     if (lost !== undefined) throw lostBeforeCommit(lost.message, lost)
     const { command } = await client.query({ text: 'COMMIT' })
-    if (command !== 'ROLLBACK') return
-    throw new TandemError(
-      'TRANSACTION_ENDED',
-      'PostgreSQL has rolled this transaction back because a statement in it failed; let the error of that statement ' +
-        'through, or run the statement behind a savepoint',
-    )
+    if (command === 'ROLLBACK') throw rolledBackInstead()
   }
 
   /** @returns whether the connection can be used again. Never throws: the error that led here is the one that matters. */

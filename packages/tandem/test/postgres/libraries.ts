@@ -5,6 +5,8 @@ import { pg } from '../../src/drivers/pg.ts'
 import { postgresJs } from '../../src/drivers/postgres-js.ts'
 import type { Driver } from '../../src/spi/driver.ts'
 import { drizzleOverPg, drizzleOverPostgresJs } from './libraries-drizzle.ts'
+import { kyselyLibrary } from './libraries-kysely.ts'
+import { typeormLibrary } from './libraries-typeorm.ts'
 import { timeoutOf, type Library, type Rows } from './library.ts'
 
 const nodePostgres: Library = {
@@ -66,4 +68,11 @@ const postgresJsLibrary: Library = {
   },
 }
 
-export const LIBRARIES: readonly Library[] = [nodePostgres, postgresJsLibrary, drizzleOverPg, drizzleOverPostgresJs]
+export const LIBRARIES: readonly Library[] = [
+  nodePostgres,
+  postgresJsLibrary,
+  drizzleOverPg,
+  drizzleOverPostgresJs,
+  kyselyLibrary,
+  typeormLibrary,
+]

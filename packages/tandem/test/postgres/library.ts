@@ -26,6 +26,11 @@ export interface Opened {
 
 export interface Library {
   readonly name: string
+  /** What the driver cannot know, for the library does not tell; the cases about it are left out. */
+  readonly limits?: {
+    /** Of the pool: how many connections it has, where they lead, and whether one was lost while nobody used it. */
+    readonly pool?: boolean
+  }
   open(address: PostgresAddress, options?: LibraryOptions): Promise<Opened>
 }
 

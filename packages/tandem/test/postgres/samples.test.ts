@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import * as drizzle from '../../../../examples/drivers/src/drizzle.ts'
+import * as kysely from '../../../../examples/drivers/src/kysely.ts'
 import * as pg from '../../../../examples/drivers/src/pg.ts'
 import * as postgresJs from '../../../../examples/drivers/src/postgres-js.ts'
 import { createDatabase, hasPostgres, query } from '../support/postgres.ts'
@@ -13,5 +14,5 @@ async function create(): Promise<SampleDatabase> {
 }
 
 describe.skipIf(!hasPostgres)('the samples of docs/guides/drivers.md run on PostgreSQL', () => {
-  runSamples({ drizzle, pg, 'postgres-js': postgresJs }, create)
+  runSamples({ drizzle, kysely, pg, 'postgres-js': postgresJs }, create)
 })

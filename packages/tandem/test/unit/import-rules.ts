@@ -78,7 +78,7 @@ const RULES: readonly Rule[] = [
   // Drivers are single files in one folder, so `own` would let them import each other. What all drivers of a
   // database share is in files named after it: sqlite-…. A driver of several databases has parts named after itself.
   {
-    files: /^(?<parts>drivers\/(?:drizzle|kysely|knex))[-.]/,
+    files: /^(?<parts>drivers\/(?:drizzle|kysely|knex|prisma|typeorm|mikro-orm|sequelize))[-.]/,
     may: ['core/', 'spi/', 'drivers/sqlite-', 'drivers/postgres-', 'drivers/mysql-'],
     never: ['drivers/postgres-js.ts'],
   },
