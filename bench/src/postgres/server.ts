@@ -51,9 +51,9 @@ export async function withDatabases<T>(
   }
 }
 
-/** A pool of the usual size. One that loses its server says so through the statement at hand. */
+/** A pool of the usual size, on which Tandem can send its last statement together with the COMMIT. One that loses its server says so through the statement at hand. */
 export function poolOf(url: string, size = POOL_SIZE): pg.Pool {
-  const pool = new pg.Pool({ connectionString: url, max: size, idleTimeoutMillis: 0 })
+  const pool = new pg.Pool({ connectionString: url, max: size, idleTimeoutMillis: 0, pipeline: true })
   const quiet = (): void => undefined
   pool.on('error', quiet)
   // One of the peers asks for it.

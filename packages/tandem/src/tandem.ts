@@ -18,7 +18,7 @@ import { GroupRegistry, type SettledGroup } from './inbox/groups.ts'
 import type { ConsumeOptions, Handler } from './inbox/options.ts'
 import { retryOne } from './inbox/retry.ts'
 import { settleOptions, type SettledOptions, type TandemOptions } from './options.ts'
-import { send } from './outbox/send.ts'
+import { firstReason, send } from './outbox/send.ts'
 import type { TransactionOptions } from './spi/driver.ts'
 import { logEvents } from './telemetry/log.ts'
 
@@ -35,6 +35,12 @@ export function createTandem<Tx>(options: TandemOptions<Tx>): Tandem<Tx> {
 /** Milliseconds after the deadline of `stop` in which what was cut is rolled back and the leases are given up. */
 const LAST_WORDS = 500
 
+/** A transaction of `transaction()`: whether something was sent in it, and what was written without waiting for the answer. */
+interface OwnTransaction {
+  sends: boolean
+  readonly unanswered: Promise<void>[]
+}
+
 type State = 'new' | 'open' | 'started' | 'stopped'
 
 /** @typeParam Tx the transaction object of the user's database library */
@@ -48,7 +54,7 @@ export class Tandem<Tx> implements AsyncDisposable {
   readonly #half: HalfParts<Tx>
   readonly #groups = new GroupRegistry<Tx>()
   /** Transactions of `transaction()`, and whether something was sent in them. */
-  readonly #own = new WeakMap<object, { sends: boolean }>()
+  readonly #own = new WeakMap<object, OwnTransaction>()
   readonly #stopLog: () => void
   /** Aborted when the deadline of `stop` is over. */
   readonly #cutting = new AbortController()
@@ -101,21 +107,31 @@ export class Tandem<Tx> implements AsyncDisposable {
    */
   async send(tx: Tx, drafts: Draft | readonly Draft[]): Promise<void> {
     this.#mustBeOpen('send')
-    await send(this.#runtime, tx, drafts)
     const own = this.#own.get(tx as object)
+    await send(this.#runtime, tx, drafts, own?.unanswered)
     // Of any other transaction nobody says when it commits: look soon, and again.
     if (own === undefined) this.#relay.hint()
     else own.sends = true
   }
 
-  /** Runs `work` in a transaction of the store. For services whose database library has no transactions of its own (SQLite). */
+  /**
+   * Runs `work` in a transaction of the store. For services whose database library has no transactions of its own (SQLite), and where a
+   * round trip counts: on a library that pipelines (`new Pool({ pipeline: true })` of node-postgres), what `send` writes goes out together
+   * with the COMMIT. If it cannot be written, nothing is committed, and this rejects with the reason.
+   */
   async transaction<T>(work: (tx: Tx) => Promise<T> | T, options?: TransactionOptions): Promise<T> {
     await this.open()
-    const own = { sends: false }
-    const result = await this.#runtime.store.transaction(async (tx) => {
-      this.#own.set(tx as object, own)
-      return work(tx)
-    }, options)
+    const own: OwnTransaction = { sends: false, unanswered: [] }
+    let result: T
+    try {
+      result = await this.#runtime.store.transaction(async (tx) => {
+        this.#own.set(tx as object, own)
+        return work(tx)
+      }, options)
+      await Promise.all(own.unanswered)
+    } catch (error) {
+      throw await firstReason(error, own.unanswered)
+    }
     if (own.sends) this.#relay.hint()
     return result
   }
@@ -258,7 +274,8 @@ export class Tandem<Tx> implements AsyncDisposable {
 
   async #start(): Promise<void> {
     await this.open()
-    const { store, broker } = this.#runtime
+    const { store, broker, events } = this.#runtime
+    for (const text of store.warnings?.() ?? []) events.emit('warning', () => ({ text }))
     const defaults = { concurrency: store.capabilities.concurrentTransactions ? 10 : 1 }
     const groups = this.#groups.all(defaults)
     this.#parts = groups.map((group) => this.#part(group))

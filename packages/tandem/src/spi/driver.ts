@@ -31,6 +31,11 @@ export interface TransactionOptions {
 export interface DriverCapabilities {
   /** Whether two transactions of one process can be open at the same time. SQLite has one writer. */
   readonly concurrentTransactions: boolean
+  /**
+   * Whether the statements of a transaction, and its COMMIT, are sent without waiting for the answers to those before. Then one that is not
+   * awaited costs no round trip; if it fails, the transaction is rolled back. Default false.
+   */
+  readonly pipelining?: boolean
 }
 
 /**
@@ -86,6 +91,9 @@ export interface Driver<Tx> {
   inspect(candidate: unknown): 'open' | 'ended' | 'foreign'
 
   classify(error: unknown): FailureKind
+
+  /** What works, and what somebody should change all the same; in words, for people. Asked once the driver is open. */
+  warnings?(): readonly string[]
 
   /** Closes what the driver itself opened; never what the user handed in. Idempotent. */
   close(): Promise<void>

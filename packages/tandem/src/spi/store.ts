@@ -36,6 +36,9 @@ export interface Store<Tx> {
   /** What a failure of a statement, or of a transaction, says about the database; of the driver. */
   classify(error: unknown): FailureKind
 
+  /** Of the driver, and of the store's own. A service tells them when it starts, as the event `warning`. */
+  warnings?(): readonly string[]
+
   readonly schema: SchemaSteps
   readonly outbox: OutboxSteps<Tx>
   readonly half: HalfSteps<Tx>
@@ -47,6 +50,8 @@ export interface Store<Tx> {
 export interface StoreCapabilities {
   /** Whether two transactions of one process can be open at the same time. */
   readonly concurrentTransactions: boolean
+  /** As the driver's. `outbox.insert` is sent before it returns then, if it is of few messages. Default false. */
+  readonly pipelining?: boolean
   /** Number of shards of the outbox; fixed for the life of a database. */
   readonly shards: number
 }

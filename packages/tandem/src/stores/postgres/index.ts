@@ -62,7 +62,7 @@ export function postgres<Tx>(driver: Driver<Tx>, options: PostgresOptions = {}):
   return {
     name,
     dialect: 'postgres',
-    capabilities: { concurrentTransactions: driver.capabilities.concurrentTransactions, shards: SHARDS },
+    capabilities: { ...driver.capabilities, shards: SHARDS },
 
     open({ migrate: mayMigrate = true, ...where }) {
       opening ??= open(where, mayMigrate).catch((error: unknown) => {
@@ -75,6 +75,7 @@ export function postgres<Tx>(driver: Driver<Tx>, options: PostgresOptions = {}):
     transaction: (work, transactionOptions) => driver.transaction(work, transactionOptions),
     checkTransaction: (candidate) => checkTransaction(driver, name, candidate),
     classify: (error) => driver.classify(error),
+    warnings: () => driver.warnings?.() ?? [],
 
     schema: { status: () => schema.status(), migrate: (how) => schema.migrate(how) },
     outbox: outboxSteps(context),
