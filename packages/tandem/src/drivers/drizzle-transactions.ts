@@ -41,7 +41,7 @@ const originals = new WeakMap<object, Transaction>()
  * Follows the transactions of a database of drizzle, by replacing its `transaction` by a function that does the same. Nothing in drizzle
  * tells whether a transaction is still open, and a statement on one that has ended is run on its connection all the same.
  *
- * @param source what drizzle takes its connections from, which `lendFrom` or `lendBegin` has been called for
+ * @param source what drizzle takes its connections from, which one of the functions below has been called for
  */
 export function followTransactions(db: DrizzleSession, source: object): void {
   if (originals.has(db)) return
@@ -137,7 +137,26 @@ export function lendFrom(pool: object, method: string): void {
   }
 }
 
-/** The same for a library that gives its connections to a callback, as postgres.js does. */
+/** The same for a pool whose method takes a callback, as mysql2 has it below its promises. */
+export function lendToCallback(pool: object, method: string): void {
+  if (lending.has(pool)) return
+  lending.add(pool)
+  type Callback = (error: unknown, connection: object) => unknown
+  const methods = pool as Record<string, (callback: Callback) => unknown>
+  const connect = methods[method]!.bind(pool)
+  methods[method] = (callback) => {
+    const slot = slotFor(pool)
+    if (slot === undefined) return connect(callback)
+    const { given } = slot
+    if (given !== undefined) return void process.nextTick(callback, null, given)
+    return connect((error, connection) => {
+      slot.connection = connection
+      return callback(error, connection)
+    })
+  }
+}
+
+/** The same for a library that runs a callback on its connections, as postgres.js does. */
 export function lendBegin(instance: object): void {
   if (lending.has(instance)) return
   lending.add(instance)

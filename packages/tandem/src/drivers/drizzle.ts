@@ -5,6 +5,7 @@
  */
 import { TandemError } from '../core/errors.ts'
 import type { Driver } from '../spi/driver.ts'
+import { drizzleOnMysql2 } from './drizzle-mysql.ts'
 import { drizzleOnPg, drizzleOnPostgresJs } from './drizzle-postgres.ts'
 import type { DrizzleSession } from './drizzle-transactions.ts'
 import { PgBinding, type PgOptions } from './postgres-pg-binding.ts'
@@ -28,16 +29,17 @@ export type DrizzleTransaction<D extends DrizzleDatabase> = Parameters<D['transa
   : never
 
 /**
- * Runs Tandem on a database of drizzle over `pg` (with a `Pool`) or `postgres` (postgres.js).
+ * Runs Tandem on a database of drizzle over `pg` (with a `Pool`), `postgres` (postgres.js) or `mysql2` (with a pool).
  *
  * What is below drizzle is taken from `db.$client`, which drizzle documents; Tandem's own statements go there, so that drizzle's logger, its
  * cache and the casing of names have no part in them. To learn which connection a transaction of drizzle has, and whether it is still open,
  * `drizzle` replaces `db.transaction` by a function that does the same and follows what it begins, and listens to where drizzle gets the
- * connection from (`pool.connect`, `sql.begin`): only transactions of this very database object, begun after this call, can be given to `send`.
+ * connection from (`pool.connect`, `sql.begin`, `pool.getConnection`): only transactions of this very database object, begun after this call, can be given to `send`.
  * Of a database made by `withReplicas` it takes the primary.
  *
  * Transactions begin with the isolation level that the database has as its default. A handler's transaction refuses everything once it has
- * ended, and BEGIN, COMMIT and ROLLBACK always.
+ * ended, and BEGIN, COMMIT and ROLLBACK always. What a statement of the user fails with is drizzle's
+ * `DrizzleQueryError`, with what the library below said as its `cause`.
  *
  * @throws TandemError `CONFIG_INVALID` also for what is below drizzle and has no transactions that stay open (`neon-http`, proxies, D1);
  * `OPTION_UNKNOWN`
@@ -56,9 +58,10 @@ function driverFor(db: unknown, options: DrizzleOptions): Driver<DrizzleSession>
   }
   if (PgBinding.isPool(client)) return drizzleOnPg(primary, client, options)
   if (PostgresJsBinding.isInstance(client)) return drizzleOnPostgresJs(primary, client, options)
+  if ('getConnection' in client) return drizzleOnMysql2(primary, client, options)
   throw new TandemError(
     'CONFIG_INVALID',
-    `drizzle: ${kindOf(primary)} is not supported: it takes drizzle over a Pool of pg or over postgres (postgres.js)`,
+    `drizzle: ${kindOf(primary)} is not supported: it takes drizzle over a Pool of pg, over postgres (postgres.js) or over a pool of mysql2`,
   )
 }
 

@@ -1,11 +1,12 @@
-import type { Lent } from './postgres-layer.ts'
 import { guardClient, textOf, type PgClient } from './postgres-pg-client.ts'
+import type { Guard } from './postgres-transaction.ts'
+import type { Lent } from './shared-layer.ts'
 
-const BOUNDARY = /^\s*(?:BEGIN|COMMIT|ROLLBACK)\s*;?\s*$/i
+const BOUNDARY = /^\s*(?:BEGIN|START TRANSACTION|COMMIT|ROLLBACK)\s*;?\s*$/i
 const NOTHING = { rows: [], rowCount: null, command: '' }
 
 /** A client that answers the library's own BEGIN, COMMIT and ROLLBACK, and does nothing for them. */
-export function lendClient(raw: PgClient): Lent<PgClient> {
+export function lendClient(raw: PgClient): Lent<PgClient, Guard> {
   let client = raw
   let isWorking = false
   type Query = (config: unknown, values: unknown, callback: unknown) => unknown

@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect, sql, type IsolationLevel, type Transaction } f
 import { Pool } from 'pg'
 import { kysely } from '../../src/drivers/kysely.ts'
 import type { Driver } from '../../src/spi/driver.ts'
-import { timeoutOf, type Library, type Rows } from './library.ts'
+import { timeoutOf, type Library } from './library.ts'
 
 export const kyselyLibrary: Library = {
   name: 'kysely',

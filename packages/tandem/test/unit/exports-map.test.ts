@@ -31,7 +31,7 @@ test('every adapter is exported', () => {
     // What all drivers of a database share is no driver, nor is a part of one; `postgres-js` is the name of one.
     .filter(
       (path) =>
-        !/^\.\/drivers\/(?:sqlite|mysql|postgres|drizzle|kysely|knex|prisma|typeorm|mikro-orm|sequelize)-(?!js$)/.test(
+        !/^\.\/drivers\/(?:shared|sqlite|mysql|postgres|drizzle|kysely|knex|prisma|typeorm|mikro-orm|sequelize)-(?!js$)/.test(
           path,
         ),
     )
