@@ -75,7 +75,7 @@ export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
     let lost: Error | undefined
     let gate: Gate | undefined
     const onLost = (error?: Error): void => {
-      lost ??= error ?? new Error('the server has closed the connection')
+      lost ??= error ?? closedByServer()
       gate?.lose(lost)
     }
     core.on('error', onLost)
@@ -89,15 +89,22 @@ export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
       let result: T
       try {
         result = await work(core)
+        if (lost !== undefined) throw lostBeforeCommit(lost)
       } catch (error) {
-        isUsable = lost === undefined && (await rollBack(core, gate, restore))
+        isUsable = lost === undefined && (await rollBack(gate, restore))
         throw error
       }
-      if (lost !== undefined) throw lostBeforeCommit(lost)
-      isUsable = await commit(core, session, gate, restore)
+      try {
+        await commit(session, gate)
+        isUsable = await setBack(gate, restore)
+      } catch (error) {
+        isUsable = isAnswer(error) && !isReadOnly(error) && (await rollBack(gate, restore))
+        throw isReadOnly(error) ? refusedCommit(error) : error
+      }
       return result
     } finally {
       gate?.remove()
+      session.forget()
       this.#gates.delete(core)
       this.#guards.delete(core)
       core.removeListener('error', onLost)
@@ -258,30 +265,16 @@ async function setLockTimeout(core: CoreConnection, lockTimeout: number): Promis
   return set((name) => before?.[name])
 }
 
-/** @returns whether the connection can be used again */
-async function commit(
-  core: CoreConnection,
-  session: Session,
-  gate: Gate,
-  restore: string | undefined,
-): Promise<boolean> {
+/** @throws TandemError `TRANSACTION_ENDED` when there is nothing left to commit, and the error of the server when it does not */
+async function commit(session: Session, gate: Gate): Promise<void> {
   // Only where the library cannot be followed.
   if (session.state === 'unknown' && gate.broken === undefined) await session.learn()
-  const isGone = session.state === 'none' && gate.broken === undefined
-  if (gate.broken === undefined && !isGone) {
-    try {
-      await gate.run('COMMIT')
-    } catch (error) {
-      if (!isReadOnly(error)) throw error
-      const text = 'the server takes no writes, and nothing was committed'
-      throw new TandemError('STORE_UNAVAILABLE', text, { cause: error })
-    }
+  if (gate.broken === undefined && session.state === 'none') {
+    throw new TandemError('TRANSACTION_ENDED', 'the database has ended this transaction before its commit')
   }
-  session.forget()
+  if (gate.broken === undefined) await gate.run('COMMIT')
   // A statement that was not waited for may have ended it as well.
   if (gate.broken !== undefined) throw gate.broken
-  if (isGone) throw new TandemError('TRANSACTION_ENDED', 'the database has ended this transaction before its commit')
-  return setBack(gate, restore)
 }
 
 async function setBack(gate: Gate, restore: string | undefined): Promise<boolean> {
@@ -293,7 +286,7 @@ async function setBack(gate: Gate, restore: string | undefined): Promise<boolean
 }
 
 /** @returns whether the connection can be used again. Never throws: the error that led here is the one that matters. */
-async function rollBack(core: CoreConnection, gate: Gate, restore: string | undefined): Promise<boolean> {
+async function rollBack(gate: Gate, restore: string | undefined): Promise<boolean> {
   const late = Promise.withResolvers<boolean>()
   const timer = setTimeout(() => late.resolve(false), ROLLBACK_TIMEOUT)
   const rolledBack = gate.run('ROLLBACK').then(
@@ -303,6 +296,15 @@ async function rollBack(core: CoreConnection, gate: Gate, restore: string | unde
   const isUsable = await Promise.race([rolledBack, late.promise])
   clearTimeout(timer)
   return isUsable
+}
+
+/** The server has said it, so that it is known. */
+function refusedCommit(cause: unknown): TandemError {
+  return new TandemError('STORE_UNAVAILABLE', 'the server takes no writes, and nothing was committed', { cause })
+}
+
+function closedByServer(): Error {
+  return Object.assign(new Error('the server has closed the connection'), { code: 'PROTOCOL_CONNECTION_LOST' })
 }
 
 function giveBack(core: CoreConnection, isUsable: boolean): void {
