@@ -156,7 +156,7 @@ export class Tandem<Tx> implements AsyncDisposable {
 
   /**
    * Prepares a half message, runs `work` as the local transaction, and commits the half message. The barrier row that the local
-   * transaction writes answers the check if this process dies on the way.
+   * transaction writes answers the check if this process dies on the way, and this call if the answer to the commit is lost.
    *
    * @throws what `work` throws; TandemError `BARRIER_CLOSED` when a check has given the local transaction up before it began
    */

@@ -1,6 +1,6 @@
 import { crashPoint } from '../core/crash-points.ts'
 import { errorText, TandemError } from '../core/errors.ts'
-import { decide, stateAfter, type CheckSchedule, type HalfDecision } from '../core/half-state.ts'
+import { decide, stateAfter, type CheckSchedule, type HalfAnswer, type HalfDecision } from '../core/half-state.ts'
 import type { Draft } from '../core/message.ts'
 import { toOutgoing } from '../engine/outgoing.ts'
 import type { Runtime } from '../engine/runtime.ts'
@@ -79,15 +79,15 @@ async function resolve<Tx>(parts: HalfParts<Tx>, id: string, type: string, decis
 export async function transact<Tx, T>(parts: HalfParts<Tx>, draft: Draft, work: (tx: Tx) => Promise<T>): Promise<T> {
   const { store } = parts.runtime
   const half = await prepare(parts, draft, true)
-  let result: T
+  const results: T[] = []
   try {
-    result = await store.transaction(async (tx) => {
+    await store.transaction(async (tx) => {
       await store.half.insertBarrier(tx, half.id)
-      return work(tx)
+      results.push(await work(tx))
     })
   } catch (error) {
-    await endFailed(parts, half)
-    throw error
+    // A commit whose answer was lost looks like a failure, too; the barrier knows better.
+    if ((await closeFailed(parts, half)) !== 'commit' || results.length === 0) throw error
   }
   crashPoint('half.local-committed')
   // From here the barrier is the truth: if this fails, the check ends it, and the caller's transaction has committed all the same.
@@ -96,21 +96,21 @@ export async function transact<Tx, T>(parts: HalfParts<Tx>, draft: Draft, work: 
       text: `the half message of a committed local transaction is left to its check: ${errorText(error)}`,
     }))
   })
-  return result
+  return results[0] as T
 }
 
 /**
- * Ends a half message whose local transaction has failed. A commit whose answer was lost looks like a failure, too, so the barrier is
- * asked; what it does not know now, the check will learn.
+ * Asks the barrier how a local transaction has ended that has failed, and rolls its half message back if it says so. What it does not know
+ * now, the check will learn.
  */
-async function endFailed<Tx>(parts: HalfParts<Tx>, half: Half): Promise<void> {
-  const { store } = parts.runtime
+async function closeFailed<Tx>(parts: HalfParts<Tx>, half: Half): Promise<HalfAnswer> {
   try {
-    const answer = await store.half.closeBarrier(half.id, 1000)
-    if (answer === 'commit') await half.commit()
+    const answer = await parts.runtime.store.half.closeBarrier(half.id, 1000)
     if (answer === 'rollback') await half.rollback()
+    return answer
   } catch {
     // The store does not answer: the check comes back to it.
+    return 'unknown'
   }
 }
 

@@ -53,6 +53,19 @@ export class Books {
     return counts(this.effects().map(({ order }) => order))
   }
 
+  /**
+   * Keys whose orders were not handled in the order in which they were placed. For orders that were placed one transaction after another, with
+   * consumers that keep the order.
+   */
+  overtaken(): readonly string[] {
+    const last = new Map<string, number>()
+    return this.effects().flatMap(({ order, key }) => {
+      const [number, before = -1] = [Number(order.slice(1)), last.get(key)]
+      last.set(key, Math.max(number, before))
+      return number < before ? [`${order} came after o${before}, of ${key}`] : []
+    })
+  }
+
   confirmationCounts(): ReadonlyMap<string, number> {
     return counts(this.rows('order', 'SELECT order_id FROM confirmations').map((row) => String(row['order_id'])))
   }

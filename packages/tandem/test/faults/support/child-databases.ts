@@ -8,7 +8,7 @@ import { postgres } from '../../../src/stores/postgres/index.ts'
 import { sqlite } from '../../../src/stores/sqlite/index.ts'
 import type { SqlRow, SqlValue } from './blocking-sql.ts'
 import { inDialect, TABLES } from './dialects.ts'
-import type { DatabaseSettings, ServiceName, Settings } from './protocol.ts'
+import type { ServerSettings, ServiceName, Settings } from './protocol.ts'
 
 /** The database of a service, as the service's own code uses it: through its own library. */
 export interface ChildDatabase<Tx> {
@@ -48,7 +48,7 @@ function sqliteDatabase(service: ServiceName, settings: Settings): ChildDatabase
 }
 
 function postgresDatabase(
-  { address, session = {}, pool: options = {} }: DatabaseSettings & { readonly kind: 'postgres' },
+  { address, session = {}, pool: options = {} }: ServerSettings,
   { lockTimeout, migrate }: Settings,
 ): ChildDatabase<PoolClient> {
   const wanted = { ...(lockTimeout === undefined ? {} : { lock_timeout: lockTimeout }), ...session }

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { PostgresAddress } from '../../support/postgres-server.ts'
 import { BlockingSql, type SqlRow, type SqlValue } from './blocking-sql.ts'
 import { inDialect, TABLES } from './dialects.ts'
-import type { DatabaseSettings, ServiceName } from './protocol.ts'
+import type { DatabaseSettings, ServerKind, ServerSettings, ServiceName } from './protocol.ts'
 
 /** What the services of a world keep their tables in. */
 export interface WorldDatabase {
@@ -17,6 +17,17 @@ export interface WorldDatabase {
   /** Whether a process that stands still may keep others from their work, by a transaction that it has open. */
   isHeldBy(pid: number): boolean
   drop(): void
+}
+
+/** One on a server, with a connection for each statement or many. */
+export interface ServerDatabase extends WorldDatabase {
+  readonly kind: ServerKind
+  /** @param port of what stands before the server. Default: the server's own */
+  settings(service: ServiceName, port?: number): ServerSettings
+  /** Runs statements in the words of the server, as its superuser. */
+  execute(service: ServiceName, sql: string): readonly SqlRow[]
+  /** How many connections the processes of this world have. */
+  sessions(): number
 }
 
 /** A file for each service, in the world's folder. The processes make the tables. */
@@ -53,7 +64,7 @@ export class SqliteFiles implements WorldDatabase {
 let blocking: BlockingSql | undefined
 
 /** A database for each service, on a server that may be shared. */
-export class PostgresDatabases implements WorldDatabase {
+export class PostgresDatabases implements ServerDatabase {
   readonly kind = 'postgres'
   readonly #server: PostgresAddress
   readonly #name = `faults_${randomBytes(6).toString('hex')}`
@@ -72,8 +83,8 @@ export class PostgresDatabases implements WorldDatabase {
     return { ...this.#server, database: `${this.#name}_${service}` }
   }
 
-  settings(service: ServiceName): DatabaseSettings {
-    return { kind: 'postgres', address: this.address(service) }
+  settings(service: ServiceName, port = this.#server.port): ServerSettings {
+    return { kind: 'postgres', address: { ...this.address(service), port } }
   }
 
   rows(service: ServiceName, sql: string, params: readonly SqlValue[]): readonly SqlRow[] {
@@ -86,7 +97,6 @@ export class PostgresDatabases implements WorldDatabase {
     }
   }
 
-  /** Runs statements in PostgreSQL's own words, as the superuser. */
   execute(service: ServiceName, sql: string): readonly SqlRow[] {
     return this.#sql.query(this.address(service), sql)
   }
@@ -100,7 +110,6 @@ export class PostgresDatabases implements WorldDatabase {
     return this.sessions(`application_name = 'child ${pid}' AND state <> 'idle'`) > 0
   }
 
-  /** How many connections the processes of this world have, of those that fit. */
   sessions(condition = 'true'): number {
     const [row] = this.ask(`SELECT count(*) AS n FROM pg_stat_activity
       WHERE datname LIKE '${this.#name}%' AND application_name <> 'books' AND ${condition}`)

@@ -8,18 +8,20 @@ export type ServiceName = 'order' | 'stock'
 
 type Section = 'check' | 'relay' | 'retention'
 
-/** Where a service has its tables. */
-export type DatabaseSettings =
-  /** A file of the service's name, in the folder. */
-  | { readonly kind: 'sqlite' }
-  | {
-      readonly kind: 'postgres'
-      readonly address: PostgresAddress
-      /** Settings of PostgreSQL for every connection, as in `-c name=value`. */
-      readonly session?: Readonly<Record<string, string | number>>
-      /** Options of the pool. */
-      readonly pool?: { readonly max?: number; readonly query_timeout?: number }
-    }
+/** How a service reaches its database on a server. */
+export interface ServerSettings {
+  readonly kind: 'postgres'
+  readonly address: PostgresAddress
+  /** Settings of the server for every connection. */
+  readonly session?: Readonly<Record<string, string | number>>
+  /** Options of the pool. */
+  readonly pool?: { readonly max?: number; readonly query_timeout?: number }
+}
+
+export type ServerKind = ServerSettings['kind']
+
+/** Where a service has its tables. `sqlite`: in a file of the service's name, in the folder. */
+export type DatabaseSettings = { readonly kind: 'sqlite' } | ServerSettings
 
 /** What a child process is told before it starts. */
 export interface Settings extends Pick<TandemOptions<unknown>, Section> {

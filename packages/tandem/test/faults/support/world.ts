@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { expect, inject, test } from 'vitest'
 import { Unreachable } from './blocking-sql.ts'
 import { Books } from './books.ts'
-import { isLocked, PostgresDatabases, SqliteFiles, type WorldDatabase } from './databases.ts'
+import { isLocked, PostgresDatabases, SqliteFiles, type ServerDatabase, type WorldDatabase } from './databases.ts'
 import type { Behaviour, Order } from './messages.ts'
-import type { DatabaseSettings, ServiceName, Settings } from './protocol.ts'
+import type { DatabaseSettings, ServerKind, ServiceName, Settings } from './protocol.ts'
 import { ServiceProcess, type Arming } from './service-process.ts'
 
 /** Milliseconds of every lease in these tests; ten times shorter than the default. */
@@ -24,6 +24,8 @@ const DEFAULTS: Omit<Settings, 'folder' | 'database'> = {
 }
 
 type Kind = DatabaseSettings['kind']
+
+export type ServerWorld = World<ServerDatabase>
 
 /** The databases of two services, a folder with their broker, and the processes on them. */
 export class World<Database extends WorldDatabase = WorldDatabase> {
@@ -153,6 +155,15 @@ export class World<Database extends WorldDatabase = WorldDatabase> {
     return this.#processes.flatMap((service) => service.faults)
   }
 
+  /** Tells all processes that are left to stop: they do, within the deadline, and nothing of theirs stays connected. */
+  async stopAll(): Promise<void> {
+    const left = this.#processes.filter(({ alive }) => alive)
+    for (const service of left) {
+      expect(await service.ask('stop', { deadline: 5000 })).toBeLessThan(5000)
+      expect(await service.died()).toEqual({ code: 0, signal: null })
+    }
+  }
+
   /** Ends all processes and looks once more at what they left. */
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((service) => service.kill()))
@@ -198,26 +209,36 @@ export interface FaultTestOptions extends Partial<Settings> {
   readonly on?: readonly Kind[]
 }
 
-const DATABASES: Readonly<
-  Record<Kind, { readonly isHere: boolean; readonly make: (folder: string) => WorldDatabase }>
-> = {
-  sqlite: { isHere: true, make: (folder) => new SqliteFiles(folder) },
-  postgres: {
-    isHere: inject('postgres') !== undefined,
-    make: () => new PostgresDatabases(inject('postgres')!.tcp),
-  },
+/** Servers that all tests share: a test that harms one starts its own. */
+const SHARED: Readonly<Record<ServerKind, (() => ServerDatabase) | undefined>> = {
+  postgres: inject('postgres') && (() => new PostgresDatabases(inject('postgres')!.tcp)),
 }
+export const SERVER_KINDS = Object.keys(SHARED) as ServerKind[]
 
 /**
  * A test in a world of its own, on each database. Those on servers are skipped where there is none. Tests of a file run beside each other:
  * most of their time is waiting for leases.
  */
 export function faultTest(name: string, run: (world: World) => Promise<void>, options: FaultTestOptions = {}): void {
-  const { on = Object.keys(DATABASES) as Kind[], ...settings } = options
+  const { on = ['sqlite', ...SERVER_KINDS], ...settings } = options
+  if (on.includes('sqlite')) {
+    test.concurrent(name, () => inWorld(() => new World((folder) => new SqliteFiles(folder), settings), run))
+  }
+  serverTest(name, run, { ...settings, on: SERVER_KINDS.filter((kind) => on.includes(kind)) })
+}
+
+/** A test of what only a server can do to a service, or what stands before it. */
+export function serverTest(
+  name: string,
+  run: (world: ServerWorld) => Promise<void>,
+  options: Partial<Settings> & { readonly on?: readonly ServerKind[] } = {},
+): void {
+  const { on = SERVER_KINDS, ...settings } = options
   for (const kind of on) {
-    const { isHere, make } = DATABASES[kind]
-    const title = kind === 'sqlite' ? name : `${name} (${kind})`
-    test.skipIf(!isHere).concurrent(title, () => inWorld(() => new World(make, settings), run))
+    const make = SHARED[kind]
+    const title = `${name} (${kind})`
+    if (make === undefined) test.skip(title)
+    else test.concurrent(title, () => inWorld(() => new World(make, settings), run))
   }
 }
 

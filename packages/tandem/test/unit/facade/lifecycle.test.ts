@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { memory as memoryBroker } from '../../../src/brokers/memory/index.ts'
 import { nodeSqlite } from '../../../src/drivers/node-sqlite.ts'
-import { createTandem, message } from '../../../src/index.ts'
+import { createTandem, message, TandemError } from '../../../src/index.ts'
 import { sqlite } from '../../../src/stores/sqlite/index.ts'
 import { failAt } from '../../../src/testing/index.ts'
 import { refusal, thrown } from '../../support/errors.ts'
@@ -284,6 +284,36 @@ describe('transact', () => {
     await kit.reached('message.published')
     await kit.tandem.stop()
   })
+
+  test.each([true, false])(
+    'whose commit has lost its answer ends the way the commit has: committed %s',
+    async (committed) => {
+      const { tandem, db, store } = await service()
+      await tandem.open()
+      const transaction = store.transaction.bind(store)
+      const lost = new TandemError('STORE_UNAVAILABLE', 'whether the transaction has been committed is not known')
+      store.transaction = async (work) => {
+        await transaction(async (tx) => {
+          await work(tx)
+          if (!committed) throw lost
+        })
+        throw lost
+      }
+      const acted = tandem.transact(good, (tx) => {
+        effect(tx, 1)
+        return 'result'
+      })
+      if (committed) expect(await acted).toBe('result')
+      else await expect(acted).rejects.toBe(lost)
+      expect(effects(db)).toHaveLength(committed ? 1 : 0)
+      expect(written(db)).toEqual({ half: 1, barrier: 1, ...(committed && { outbox: 1 }) })
+      expect(db.prepare('SELECT state FROM tandem_half').get()).toEqual({
+        state: committed ? 'committed' : 'rolled-back',
+      })
+      store.transaction = transaction
+      await tandem.stop()
+    },
+  )
 
   test('that comes after its check has given it up fails, and nothing of it stays', async () => {
     const { tandem, db, store } = await service()
