@@ -55,7 +55,7 @@ describe.skipIf(!hasMariadb)('mysql2', () => {
       const values: SqlValue[] = [1, -5, 4_294_967_295, 2n ** 63n - 1n, '12345678901234567890.5', 0.1, TEXT]
       const rest: SqlValue[] = [
         Buffer.from([0, 255, 39, 92]),
-        '{"a":[1,"x\\"y"]}',
+        '{"a": [1, "x\\"y"]}',
         '2026-01-02 03:04:05.678901',
         '2026-01-02',
         1,
@@ -78,7 +78,7 @@ describe.skipIf(!hasMariadb)('mysql2', () => {
           f: 0.1,
           s: TEXT,
           b: Buffer.from([0, 255, 39, 92]),
-          j: '{"a":[1,"x\\"y"]}',
+          j: '{"a": [1, "x\\"y"]}',
           at: '2026-01-02 03:04:05.678901',
           day: '2026-01-02',
           ok: 1,
@@ -102,8 +102,9 @@ describe.skipIf(!hasMariadb)('mysql2', () => {
       await driver.open({ service: 'test' })
       await pool.query('SET sql_mode = ?', [mode])
       const ask = `SELECT ? AS s, ? = 'x' AS differs, char_length(?) AS length_`
-      const { rows } = await driver.query(ask, [TEXT, "\\' OR 1 = 1 -- ", TEXT])
-      expect(rows).toEqual([{ s: TEXT, differs: 0, length_: CHARACTERS }])
+      const [row] = (await driver.query(ask, [TEXT, "\\' OR 1 = 1 -- ", TEXT])).rows
+      // MySQL makes every number that it computes a bigint.
+      expect([row?.['s'], Number(row?.['differs']), Number(row?.['length_'])]).toEqual([TEXT, 0, CHARACTERS])
     } finally {
       await pool.end()
     }

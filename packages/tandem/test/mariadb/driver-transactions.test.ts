@@ -487,7 +487,7 @@ describe.skipIf(!hasMariadb).each(LIBRARIES)('$name', (library) => {
       const failed = driver.transaction(async (tx) => {
         await driver.script(
           `INSERT INTO t (id) VALUES (1);
-           CREATE OR REPLACE TABLE made (id int);   -- commits the row
+           CREATE TABLE made (id int);   -- commits the row
            INSERT INTO t (id) VALUES (2)`,
           tx,
         )
