@@ -25,6 +25,8 @@ export interface PostgresBinding<Raw extends object, Tx extends object> {
   /** Reaches the database once. */
   open(): Promise<void>
   close(): void
+  /** What somebody should change. */
+  warnings?(): readonly string[]
   /**
    * Begins a transaction, runs `work` in it and commits; rolls back when it rejects, and passes that on.
    *
@@ -153,7 +155,8 @@ export class PostgresDriver<Raw extends object, Tx extends object> implements Dr
   }
 
   warnings(): readonly string[] {
-    return this.#binding.connections() === 1 ? [ONE_CONNECTION] : []
+    const own = this.#binding.connections() === 1 && this.#turns === undefined ? [ONE_CONNECTION] : []
+    return [...own, ...(this.#binding.warnings?.() ?? [])]
   }
 
   close(): Promise<void> {

@@ -14,6 +14,7 @@ export interface PostgresJsSql {
   unsafe: PostgresJsTransactionSql['unsafe']
   readonly options: {
     readonly max: number
+    readonly prepare?: boolean
     readonly host: readonly string[]
     readonly port: readonly number[]
     readonly path?: string | false | undefined
@@ -43,6 +44,12 @@ const PROBE = `SELECT 'a'::text AS of_text, 1::int AS of_int, 0.5::float8 AS of_
 const PROBED = { of_text: 'a', of_int: 1, of_float: 0.5, of_boolean: true }
 const NO_ROWS: readonly Row[] = []
 
+/** Asked for by its own name: the library keeps what the connection was told its number is, and a pooler makes one up. */
+const WHICH = 'SELECT pg_backend_pid() AS pid'
+
+/** To be seen as a statement behind which nothing may be sent before it is answered. */
+const ALONE = { onexecute: () => false }
+
 /** postgres.js. */
 export class PostgresJsBinding implements PostgresBinding<Tx, Tx> {
   readonly name = 'postgres-js'
@@ -51,6 +58,7 @@ export class PostgresJsBinding implements PostgresBinding<Tx, Tx> {
   readonly #place: string | undefined
   /** By statement: what the user's `transform` makes of the names in it. */
   readonly #names = new Map<string, ReadonlyMap<string, string>>()
+  #isPooled = false
 
   /** @throws TandemError `CONFIG_INVALID`, `OPTION_UNKNOWN` */
   constructor(where: string, sql: PostgresJsSql, options: PostgresJsOptions) {
@@ -75,9 +83,23 @@ export class PostgresJsBinding implements PostgresBinding<Tx, Tx> {
 
   async open(): Promise<void> {
     const { rows } = await this.query(PROBE, [], undefined)
-    if (JSON.stringify(rows) === JSON.stringify([PROBED])) return
-    const text = 'postgres-js: the row transform of this instance changes rows; give Tandem an instance without one'
-    throw new TandemError('CONFIG_INVALID', text)
+    if (JSON.stringify(rows) !== JSON.stringify([PROBED])) {
+      const text = 'postgres-js: the row transform of this instance changes rows; give Tandem an instance without one'
+      throw new TandemError('CONFIG_INVALID', text)
+    }
+    const which = this.#sql.unsafe(WHICH, [], { prepare: false, simple: false, ...ALONE })
+    const { rows: found } = this.#resultOf(WHICH, (await this.#runAlone(which)) as RawResult)
+    const { pid } = (which.state ?? {}) as { readonly pid?: number }
+    this.#isPooled = pid !== undefined && found[0]?.['pid'] !== pid
+  }
+
+  /** Behind a pooler in session mode they do no harm, and nothing tells in which mode it is. */
+  warnings(): readonly string[] {
+    if (!this.#isPooled || this.#sql.options.prepare === false) return []
+    return [
+      'there is a pooler between postgres.js and PostgreSQL, and most poolers lose prepared statements: make the instance with ' +
+        'prepare: false, unless yours keeps them',
+    ]
   }
 
   close(): void {
@@ -120,7 +142,12 @@ export class PostgresJsBinding implements PostgresBinding<Tx, Tx> {
   async query(sql: string, params: readonly SqlValue[], tx: Tx | undefined): Promise<QueryResult> {
     // It guesses the type of a BigInt, which PostgreSQL knows better.
     const values = params.map((value) => (typeof value === 'bigint' ? `${value}` : value)) as never[]
-    const query = (tx ?? this.#sql).unsafe(sql, values, { prepare: true, simple: false })
+    const query = (tx ?? this.#sql).unsafe(sql, values, {
+      prepare: true,
+      simple: false,
+      // PgBouncer (seen with 1.18) gives the connection away with the first answer, and that of a statement sent ahead is never seen.
+      ...(tx === undefined ? ALONE : {}),
+    })
     const result = await (tx === undefined ? this.#runAlone(query) : query.raw())
     return this.#resultOf(sql, result as RawResult)
   }

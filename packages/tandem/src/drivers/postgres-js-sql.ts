@@ -15,7 +15,7 @@ export interface PostgresJsTransactionSql {
   unsafe(
     text: string,
     parameters?: never[],
-    options?: { readonly prepare?: boolean; readonly simple?: boolean },
+    options?: { readonly prepare?: boolean; readonly simple?: boolean; readonly onexecute?: () => boolean },
   ): PostgresJsQuery
 }
 

@@ -6,6 +6,6 @@ export { PgBouncer } from '../../../../scripts/servers/pgbouncer.ts'
 export function hasPgBouncer(): boolean {
   if (findPgBouncer() !== undefined) return true
   if (process.env['TANDEM_TEST_ALL'] === '1') throw new Error(PGBOUNCER_MISSING)
-  process.stdout.write(`${PGBOUNCER_MISSING}\n`)
+  process.stdout.write(`skipped: ${PGBOUNCER_MISSING}\n`)
   return false
 }
