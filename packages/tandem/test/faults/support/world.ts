@@ -14,6 +14,9 @@ export const LEASE = 1000
 /** Milliseconds that a machine may add to what the library promises, at least. */
 const SLACK = 1500
 
+/** Milliseconds from a report to the look at the books, which takes its time, too: many come at once. */
+const LOOK_AFTER = 25
+
 const DEFAULTS: Omit<Settings, 'folder' | 'database'> = {
   lease: LEASE,
   consume: { retry: { delays: [50] } },
@@ -186,14 +189,14 @@ export class World<Database extends WorldDatabase = WorldDatabase> {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  /** Reports that come together are looked at together. */
+  /** Reports that come one after another are looked at together. */
   #told(): void {
     if (this.#looking) return
     this.#looking = true
-    setImmediate(() => {
+    setTimeout(() => {
       this.#looking = false
       for (const look of this.#watchers) look()
-    })
+    }, LOOK_AFTER)
   }
 }
 
