@@ -91,9 +91,7 @@ export class PgBinding implements PostgresBinding<PgClient, PgClient> {
     let unusable: Error | boolean = true
     try {
       // One simple query, and so one round trip.
-      await client.query({
-        text: lockTimeout === undefined ? 'BEGIN' : `BEGIN; SET LOCAL lock_timeout = ${lockTimeout}`,
-      })
+      await client.query(lockTimeout === undefined ? 'BEGIN' : `BEGIN; SET LOCAL lock_timeout = ${lockTimeout}`)
       let result: T
       try {
         result = await work(client)
@@ -177,7 +175,7 @@ export class PgBinding implements PostgresBinding<PgClient, PgClient> {
   async #commit(client: PgClient): Promise<void> {
     const lost = this.#lost.get(client)
     if (lost !== undefined) throw lostBeforeCommit(lost.message, lost)
-    const { command } = await client.query({ text: 'COMMIT' })
+    const { command } = await client.query('COMMIT')
     if (command === 'ROLLBACK') throw rolledBackInstead()
   }
 
@@ -186,7 +184,7 @@ export class PgBinding implements PostgresBinding<PgClient, PgClient> {
     if (this.#lost.has(client)) return false
     const late = Promise.withResolvers<boolean>()
     const timer = setTimeout(() => late.resolve(false), ROLLBACK_TIMEOUT)
-    const rolledBack = client.query({ text: 'ROLLBACK' }).then(
+    const rolledBack = client.query('ROLLBACK').then(
       () => true,
       () => false,
     )

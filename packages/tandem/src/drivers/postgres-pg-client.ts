@@ -17,7 +17,8 @@ export interface PgResult {
 
 /** A client of a pool of node-postgres, as far as the driver uses it. */
 export interface PgClient {
-  query(statement: PgStatement): Promise<PgResult>
+  /** A text alone is cheaper for it, and is sent as a simple query. */
+  query(statement: PgStatement | string): Promise<PgResult>
   release(error?: Error | boolean): void
   on(event: 'error', listener: (error: Error) => void): unknown
   removeListener(event: 'error', listener: (error: Error) => void): unknown
