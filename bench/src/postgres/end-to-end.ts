@@ -21,6 +21,8 @@ import { TwoPhaseCommit } from './two-phase.ts'
 
 /** Messages that the stock service handles in one transaction. */
 const TRANSACTION_SIZE = 64
+/** Transactions at the same time: few, so that they are filled; with a hot row they only wait for each other. */
+const CONCURRENCY = 2
 
 export const endToEnd: Bench = {
   name: 'end-to-end',
@@ -37,14 +39,16 @@ export const endToEnd: Bench = {
       const stockService = tandemOn('stock', stocks, broker())
       stockService.consume(OrderPlaced, (placed, { tx }) => takeFromStock(tx, placed), {
         transactionSize: TRANSACTION_SIZE,
+        concurrency: CONCURRENCY,
       })
       const handled = new EventCounter(stockService, 'message.handled')
       await stockService.start()
       await orderService.start()
-      const [rounds, count, agreed] = slice ? [1, 200, 100] : [9, 3000, 1000]
+      const rounds = slice ? 1 : 9
       const figures: Figure[] = []
       let number = 0
       for (const hot of [false, true]) {
+        const [count, agreed] = slice ? [200, 50] : hot ? [2000, 200] : [2000, 600]
         const rates = await compared(rounds, {
           tandem: async () => {
             const goal = handled.count + count

@@ -29,9 +29,12 @@ const TABLES = `
   CREATE TABLE orders (
     id text PRIMARY KEY, sku text NOT NULL, quantity int NOT NULL, amount int NOT NULL, account text NOT NULL
   );
+  CREATE TABLE account (id text PRIMARY KEY, balance bigint NOT NULL);
+  INSERT INTO account SELECT 'account-' || n, 0 FROM generate_series(0, 999) n;
   CREATE TABLE stock (sku text PRIMARY KEY, on_hand bigint NOT NULL);
   INSERT INTO stock SELECT 'sku-' || n, ${INITIAL_STOCK} FROM generate_series(0, ${SKUS - 1}) n;
-  VACUUM ANALYZE stock`
+  VACUUM ANALYZE stock;
+  VACUUM ANALYZE account`
 
 /** Makes the business tables. */
 export async function createTables(...databases: readonly Database[]): Promise<void> {
@@ -63,6 +66,18 @@ export async function insertOrder(client: Client, order: Order): Promise<void> {
     name: 'insert_order',
     text: 'INSERT INTO orders (id, sku, quantity, amount, account) VALUES ($1, $2, $3, $4, $5)',
     values: [orderId, sku, quantity, amount, account],
+  })
+}
+
+/** What a service does with an order: looks whether the account is good for it, writes it, and books it. */
+export async function bookOrder(client: Client, order: Order): Promise<void> {
+  const { account, amount } = order
+  await client.query({ name: 'read_account', text: 'SELECT balance FROM account WHERE id = $1', values: [account] })
+  await insertOrder(client, order)
+  await client.query({
+    name: 'book_order',
+    text: 'UPDATE account SET balance = balance - $2 WHERE id = $1',
+    values: [account, amount],
   })
 }
 

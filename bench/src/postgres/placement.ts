@@ -20,10 +20,11 @@ export const placement: Bench = {
       // Publishing is not waited for, and is measured by `end-to-end`.
       const tandem = tandemOn('order', orders, freeBroker())
       await tandem.open()
-      const [rounds, placed, agreed] = slice ? [1, 200, 100] : [9, 3000, 1000]
+      const rounds = slice ? 1 : 9
       const figures: Figure[] = []
       let number = 0
       for (const hot of [false, true]) {
+        const [placed, agreed] = slice ? [200, 50] : hot ? [2000, 200] : [2000, 600]
         const rates = await compared(rounds, {
           tandem: () => rateOf(CLIENTS, placed, () => placeOrder(tandem, orderOf(number++, hot))),
           twoPhase: () =>

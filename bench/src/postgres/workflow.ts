@@ -33,7 +33,10 @@ export const workflow: Bench = {
       const pool = poolOf(shop.url)
       const broker = () => sqliteBroker(nodeSqlite(join(folder, 'broker.db')))
       const tandem = tandemOn('shop', pool, broker())
-      tandem.consume(OrderPlaced, (order, { tx }) => takeFromStock(tx, order), { transactionSize: TRANSACTION_SIZE })
+      tandem.consume(OrderPlaced, (order, { tx }) => takeFromStock(tx, order), {
+        transactionSize: TRANSACTION_SIZE,
+        concurrency: 2,
+      })
       const handled = new EventCounter(tandem, 'message.handled')
       await tandem.start()
 
