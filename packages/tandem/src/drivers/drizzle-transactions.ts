@@ -148,7 +148,7 @@ export function lendToCallback(pool: object, method: string): void {
     const slot = slotFor(pool)
     if (slot === undefined) return connect(callback)
     const { given } = slot
-    if (given !== undefined) return void process.nextTick(callback, null, given)
+    if (given !== undefined) return process.nextTick(callback, null, given)
     return connect((error, connection) => {
       slot.connection = connection
       return callback(error, connection)

@@ -87,8 +87,8 @@ const BY_CODE: Readonly<Record<string, FailureKind>> = {
 
 /** What mysql2 says without a code. */
 const NO_CONNECTION =
-  /^(?:Can't add new command when connection is in closed state|Can't write in closed state|Pool is closed\.)$/
-const POOL_EXHAUSTED = /^(?:No connections available\.|Queue limit reached\.)$/
+  /(?:^| - )(?:Can't add new command when connection is in closed state|Can't write in closed state|Pool is closed\.)$/
+const POOL_EXHAUSTED = /(?:^| - )(?:No connections available\.|Queue limit reached\.)$/
 
 /** A chain of causes may be a ring. */
 const DEEPEST = 8

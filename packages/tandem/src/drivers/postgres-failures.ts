@@ -59,10 +59,10 @@ const BY_CODE: Readonly<Record<string, FailureKind>> = {
 /** Classes of PostgreSQL's codes: connection exceptions; the operator's intervention, which 57014 above is not. */
 const LOST = /^(?:08...|57P..)$/
 
-/** What node-postgres says without a code. */
+/** What node-postgres says without a code; knex puts the statement before it. */
 const NO_CONNECTION =
-  /^(?:Connection terminated|Client has encountered a connection error|Client was closed|timeout expired$|Query read timeout$|Cannot use a pool after)/
-const POOL_EXHAUSTED = /^timeout exceeded when trying to connect$/
+  /(?:^| - )(?:Connection terminated|Client has encountered a connection error|Client was closed|timeout expired$|Query read timeout$|Cannot use a pool after)/
+const POOL_EXHAUSTED = /(?:^| - )timeout exceeded when trying to connect$/
 
 const POOLED =
   'a pooler gives each transaction another connection of the server, where prepared statements of this one are not known: make the ' +

@@ -203,7 +203,9 @@ describe.skipIf(!hasPostgres).each(LIBRARIES)('$name', (library) => {
     await errorOf(failed)
     await worksAgain(one, 3)
     later.resolve()
-    expect(await late.promise).toMatchObject({ code: 'TRANSACTION_ENDED' })
+    const error = await late.promise
+    if (library.endedError === undefined) expect(error).toMatchObject({ code: 'TRANSACTION_ENDED' })
+    else expect((error as Error).message).toMatch(library.endedError)
     expect(await ids()).toEqual([3])
   })
 

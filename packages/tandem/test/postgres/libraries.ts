@@ -5,6 +5,7 @@ import { pg } from '../../src/drivers/pg.ts'
 import { postgresJs } from '../../src/drivers/postgres-js.ts'
 import type { Driver } from '../../src/spi/driver.ts'
 import { drizzleOverPg, drizzleOverPostgresJs } from './libraries-drizzle.ts'
+import { knexLibrary } from './libraries-knex.ts'
 import { kyselyLibrary } from './libraries-kysely.ts'
 import { typeormLibrary } from './libraries-typeorm.ts'
 import { timeoutOf, type Library, type Rows } from './library.ts'
@@ -74,5 +75,6 @@ export const LIBRARIES: readonly Library[] = [
   drizzleOverPg,
   drizzleOverPostgresJs,
   kyselyLibrary,
+  knexLibrary,
   typeormLibrary,
 ]

@@ -26,10 +26,14 @@ export interface Opened {
 
 export interface Library {
   readonly name: string
+  /** What the library itself says to a statement on a transaction that has ended, where it does not leave that to Tandem. */
+  readonly endedError?: RegExp
   /** What the driver cannot know, for the library does not tell; the cases about it are left out. */
   readonly limits?: {
     /** Of the pool: how many connections it has, where they lead, and whether one was lost while nobody used it. */
     readonly pool?: boolean
+    /** A read that waits for a connection cannot be taken back. */
+    readonly reads?: boolean
   }
   open(address: PostgresAddress, options?: LibraryOptions): Promise<Opened>
 }

@@ -1,8 +1,11 @@
 import { describe } from 'vitest'
 import * as drizzle from '../../../../examples/drivers/src/drizzle.ts'
+import * as knex from '../../../../examples/drivers/src/knex.ts'
 import * as kysely from '../../../../examples/drivers/src/kysely.ts'
 import * as pg from '../../../../examples/drivers/src/pg.ts'
 import * as postgresJs from '../../../../examples/drivers/src/postgres-js.ts'
+import * as prisma from '../../../../examples/drivers/src/prisma.ts'
+import * as typeorm from '../../../../examples/drivers/src/typeorm.ts'
 import { createDatabase, hasPostgres, query } from '../support/postgres.ts'
 import { runSamples, type SampleDatabase } from '../support/samples.ts'
 
@@ -14,5 +17,5 @@ async function create(): Promise<SampleDatabase> {
 }
 
 describe.skipIf(!hasPostgres)('the samples of docs/guides/drivers.md run on PostgreSQL', () => {
-  runSamples({ drizzle, kysely, pg, 'postgres-js': postgresJs }, create)
+  runSamples({ drizzle, knex, kysely, pg, 'postgres-js': postgresJs, prisma, typeorm }, create)
 })
