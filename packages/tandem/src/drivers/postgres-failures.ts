@@ -59,6 +59,13 @@ const BY_CODE: Readonly<Record<string, FailureKind>> = {
 /** Classes of PostgreSQL's codes: connection exceptions; the operator's intervention, which 57014 above is not. */
 const LOST = /^(?:08...|57P..)$/
 
+/** What Prisma makes of the errors of sockets, which have no code of PostgreSQL. */
+const PRISMA_KINDS: Readonly<Record<string, FailureKind>> = {
+  DatabaseNotReachable: 'unavailable',
+  ConnectionClosed: 'unavailable',
+  SocketTimeout: 'unavailable',
+}
+
 /** What node-postgres says without a code; knex puts the statement before it. */
 const NO_CONNECTION =
   /(?:^| - )(?:Connection terminated|Client has encountered a connection error|Client was closed|timeout expired$|Query read timeout$|Cannot use a pool after)/
@@ -79,6 +86,14 @@ const ADVICE: Readonly<Record<string, string>> = {
   '57014': 'statement_timeout ended it, or a person did',
 }
 
+/** Where an error has the one below it: most of them, TypeORM, Sequelize, Prisma. */
+interface Wrapping {
+  readonly cause?: unknown
+  readonly driverError?: unknown
+  readonly original?: unknown
+  readonly meta?: { readonly driverAdapterError?: unknown } | null
+}
+
 /** A chain of causes may be a ring. */
 const DEEPEST = 8
 
@@ -90,12 +105,13 @@ export function classify(error: unknown): FailureKind {
   return 'other'
 }
 
-/** An error and what has caused it: query builders wrap the error of the library below them. */
+/** An error and what has caused it: query builders wrap the error of the library below them, each in its own way. */
 function* chainOf(error: unknown): Generator<object> {
   let current = error
   for (let depth = 0; depth < DEEPEST && typeof current === 'object' && current !== null; depth++) {
     yield current
-    current = (current as { cause?: unknown }).cause
+    const { cause, driverError, original, meta } = current as Wrapping
+    current = cause ?? driverError ?? original ?? meta?.driverAdapterError
   }
 }
 
@@ -110,15 +126,21 @@ function adviceFor(error: unknown): string {
 
 function classifyOne(error: object): FailureKind {
   if (isTandemError(error)) return KINDS[error.code] ?? 'other'
-  const { code, syscall, message } = error as { code?: unknown; syscall?: unknown; message?: unknown }
+  const { code, syscall, message, kind, originalCode } = error as Readonly<Record<string, unknown>>
+  if (typeof kind === 'string') return PRISMA_KINDS[kind] ?? classifyCode(originalCode)
   if (typeof code === 'string') {
     // The folder of a unix socket is there, the socket is not.
     if (code === 'ENOENT' && syscall === 'connect') return 'unavailable'
-    return BY_CODE[code] ?? (LOST.test(code) ? 'unavailable' : 'other')
+    return classifyCode(code)
   }
   if (!(error instanceof Error) || typeof message !== 'string') return 'other'
   if (POOL_EXHAUSTED.test(message)) return 'busy'
   return NO_CONNECTION.test(message) ? 'unavailable' : 'other'
+}
+
+function classifyCode(code: unknown): FailureKind {
+  if (typeof code !== 'string') return 'other'
+  return BY_CODE[code] ?? (LOST.test(code) ? 'unavailable' : 'other')
 }
 
 /** Turns what `classify` names into a TandemError; leaves everything else as it is. `doing`: `a statement`, for example. */

@@ -7,6 +7,7 @@ import type { Driver } from '../../src/spi/driver.ts'
 import { drizzleOverPg, drizzleOverPostgresJs } from './libraries-drizzle.ts'
 import { knexLibrary } from './libraries-knex.ts'
 import { kyselyLibrary } from './libraries-kysely.ts'
+import { prismaLibrary } from './libraries-prisma.ts'
 import { typeormLibrary } from './libraries-typeorm.ts'
 import { timeoutOf, type Library, type Rows } from './library.ts'
 
@@ -76,5 +77,6 @@ export const LIBRARIES: readonly Library[] = [
   drizzleOverPostgresJs,
   kyselyLibrary,
   knexLibrary,
+  prismaLibrary,
   typeormLibrary,
 ]
