@@ -19,10 +19,8 @@ const FOLDERS = ['/usr/sbin', '/usr/bin', '/usr/libexec', '/usr/local/sbin', '/u
 const SERVERS = ['mariadbd', 'mysqld']
 const INSTALLERS = ['mariadb-install-db', 'mysql_install_db']
 
-/** Why there is no server, in the words of the one line that a test run prints. */
-export const MARIADB_MISSING =
-  'MariaDB: skipped, no mariadbd or mysqld is installed ' +
-  `(Debian: apt-get install mariadb-server; or name one in ${VARIABLE})`
+/** Why there is no server, in words. */
+export const MARIADB_MISSING = `MariaDB is not installed (Debian: apt-get install mariadb-server; or name a mariadbd or mysqld in ${VARIABLE})`
 
 let found: { readonly binaries: MariadbBinaries | undefined } | undefined
 

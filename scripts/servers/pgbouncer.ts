@@ -10,9 +10,8 @@ import type { PostgresAddress } from './postgres.ts'
 /** Debian has it outside of the path of most users. */
 const PLACES = ['pgbouncer', '/usr/sbin/pgbouncer', '/usr/local/bin/pgbouncer', '/opt/homebrew/bin/pgbouncer']
 
-/** Why there is none, in the words of the one line that a test run prints. */
-export const PGBOUNCER_MISSING =
-  'PgBouncer: skipped, the program pgbouncer is not installed (Debian: apt-get install pgbouncer)'
+/** Why there is none, in words. */
+export const PGBOUNCER_MISSING = 'PgBouncer is not installed (Debian: apt-get install pgbouncer)'
 
 interface Found {
   readonly program: string

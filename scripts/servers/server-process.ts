@@ -88,15 +88,22 @@ export class ServerProcess {
     child.once('error', () => (ended = true))
     child.once('exit', () => (ended = true))
     this.#child = child
+    // Whoever is told to end meanwhile does not leave it behind, detached or not.
+    const killed = (): void => this.signal('SIGKILL')
+    process.once('exit', killed)
     // A test that fails half-way must not keep this process alive.
     child.unref()
-    while (!ended && child.pid !== undefined) {
-      if (await isReady(child.pid)) return true
-      if (performance.now() > deadline) await this.kill()
-      else await delay(LOOK_EVERY)
+    try {
+      while (!ended && child.pid !== undefined) {
+        if (await isReady(child.pid)) return true
+        if (performance.now() > deadline) await this.kill()
+        else await delay(LOOK_EVERY)
+      }
+      this.#child = undefined
+      return false
+    } finally {
+      process.off('exit', killed)
     }
-    this.#child = undefined
-    return false
   }
 
   async #end(act: (pid: number) => void): Promise<void> {

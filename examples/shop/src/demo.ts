@@ -21,9 +21,12 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(USAGE)
     return 0
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    console.error(`${error.message}\n\n${USAGE}`)
-    return 2
+    if (error instanceof UsageError) {
+      console.error(`${error.message}\n\n${USAGE}`)
+      return 2
+    }
+    console.error(`The demo cannot start: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
   }
 }
 
@@ -31,13 +34,29 @@ async function withFolder(options: DemoOptions): Promise<number> {
   const existed = options.data !== undefined && existsSync(options.data)
   const folder = options.data ?? mkdtempSync(join(tmpdir(), 'tandem-shop-'))
   mkdirSync(folder, { recursive: true })
-  let places: Places | undefined
-  // Whatever ends the demo, no server stays behind; and with --keep, none ends.
-  const endServers = (): void => places?.end()
+  const places = new Places()
+  // Whatever ends the demo, no server stays behind, unless it is to be kept.
+  const endServers = (): void => places.end()
   process.once('exit', endServers)
+  let shop: Shop | undefined
+  const interrupt = (signal: NodeJS.Signals): void => {
+    shop?.end()
+    if (!options.keep) remove(folder, existed)
+    console.log(
+      `\nstopped by ${signal}; the services are stopped, too${options.keep ? `, the files are in ${folder}` : ''}`,
+    )
+    const removed = options.keep ? Promise.resolve() : places.remove()
+    void removed.finally(() => process.exit(signal === 'SIGINT' ? 130 : 143))
+  }
+  process.once('SIGINT', interrupt)
+  process.once('SIGTERM', interrupt)
   try {
-    places = await Places.make(folder, options)
-    const isGood = await run(folder, existed, places, options)
+    await places.make(folder, options)
+    const view = new View(process.stdout)
+    const plan = makePlan(options)
+    introduce(view, folder, plan, options)
+    shop = new Shop(folder, places, plan, options, view)
+    const isGood = await run(folder, shop, places, plan, view)
     // When something is off, the databases are what one wants to see.
     const keep = options.keep || !isGood
     await (keep ? places.close() : places.remove())
@@ -51,21 +70,7 @@ async function withFolder(options: DemoOptions): Promise<number> {
   }
 }
 
-async function run(folder: string, existed: boolean, places: Places, options: DemoOptions): Promise<boolean> {
-  const view = new View(process.stdout)
-  const plan = makePlan(options)
-  introduce(view, folder, plan, options)
-  const shop = new Shop(folder, places, plan, options, view)
-  const interrupt = (signal: NodeJS.Signals): void => {
-    shop.end()
-    if (!options.keep) remove(folder, existed)
-    view.say(
-      `\nstopped by ${signal}; the services are stopped, too${options.keep ? `, the files are in ${folder}` : ''}`,
-    )
-    process.exit(signal === 'SIGINT' ? 130 : 143)
-  }
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
+async function run(folder: string, shop: Shop, places: Places, plan: Plan, view: View): Promise<boolean> {
   let isDone = false
   try {
     isDone = await shop.run()
@@ -103,6 +108,8 @@ function where(database: DemoOptions['database']): string {
   return {
     sqlite: ' (a SQLite file)',
     postgres: ' (on PostgreSQL)',
+    mysql: ' (on MariaDB or MySQL)',
+    mixed: ' (PostgreSQL, MariaDB or MySQL, a SQLite file)',
   }[database]
 }
 

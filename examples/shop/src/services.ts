@@ -7,7 +7,7 @@ export function isServiceName(name: string): name is ServiceName {
 }
 
 /** There is a folder beside this file for each, with all three services. */
-export type Database = 'sqlite' | 'postgres'
+export type Database = 'sqlite' | 'postgres' | 'mysql'
 
 /** `url`: a folder for SQLite, a connection string for the others. */
 export interface Place {
@@ -18,5 +18,6 @@ export interface Place {
 /** What a connection string, or the name of a folder, leads to. */
 export function placeOf(url: string): Place {
   if (/^postgres(ql)?:/.test(url)) return { database: 'postgres', url }
+  if (/^(mysql|mariadb):/.test(url)) return { database: 'mysql', url: url.replace(/^mariadb:/, 'mysql:') }
   return { database: 'sqlite', url }
 }

@@ -25,7 +25,7 @@ describe('the demo', () => {
     [['--orders', '0'], '--orders 0: must be a whole number from 1'],
     [['--seed', 'x'], '--seed x: must be a whole number from 0'],
     [['--faults', 'some'], '--faults some: say none, kill, all'],
-    [['--database', 'oracle'], '--database oracle: say sqlite, postgres'],
+    [['--database', 'oracle'], '--database oracle: say sqlite, postgres, mysql, mixed'],
     [['--postgres', 'postgres://h'], '--postgres: no service is on such a database with --database sqlite'],
     [['--database', 'postgres', '--postgres', 'mysql://h'], '--postgres: must be a connection string'],
     [['--order', '5'], "Unknown option '--order'"],

@@ -6,6 +6,8 @@ type Layout = Readonly<Record<ServiceName, Database>>
 export const LAYOUTS = {
   sqlite: { order: 'sqlite', stock: 'sqlite', payment: 'sqlite' },
   postgres: { order: 'postgres', stock: 'postgres', payment: 'postgres' },
+  mysql: { order: 'mysql', stock: 'mysql', payment: 'mysql' },
+  mixed: { order: 'postgres', stock: 'mysql', payment: 'sqlite' },
 } as const satisfies Record<string, Layout>
 
 export type LayoutName = keyof typeof LAYOUTS
@@ -21,5 +23,5 @@ export function isLayout(name: string): name is LayoutName {
 /** The servers that a layout needs. */
 export function serversOf(name: LayoutName): readonly ServerKind[] {
   const databases: readonly Database[] = Object.values(LAYOUTS[name])
-  return (['postgres'] as const).filter((kind) => databases.includes(kind))
+  return (['postgres', 'mysql'] as const).filter((kind) => databases.includes(kind))
 }

@@ -18,6 +18,7 @@ export interface DemoOptions {
   readonly database: LayoutName
   /** A connection string, with the rights to make databases. Undefined: a server of the demo's own. */
   readonly postgres: string | undefined
+  readonly mysql: string | undefined
 }
 
 export const USAGE = `npm run demo -- [options]
@@ -32,7 +33,10 @@ Starts the order, stock and payment services, places orders, makes trouble, and 
   --database NAME     what the services' databases are
                       sqlite:   three files (default)
                       postgres: PostgreSQL
+                      mysql:    MariaDB or MySQL
+                      mixed:    order on PostgreSQL, stock on MariaDB or MySQL, payment on SQLite
   --postgres URL      a PostgreSQL server that is there; the demo makes its databases on it, and never kills it (default: a server of its own)
+  --mysql URL         the same with MariaDB or MySQL
   --data DIR          where files are made; must be empty or missing (default: a temporary folder)
   --keep              leaves files, databases, and the servers that the demo has started, where they are
   --help              prints this
@@ -55,6 +59,7 @@ export function readOptions(args: readonly string[]): DemoOptions | 'help' {
     keep: values.keep ?? false,
     database,
     postgres: serverOf('postgres', values.postgres, database),
+    mysql: serverOf('mysql', values.mysql, database),
   }
 }
 
@@ -68,6 +73,7 @@ function parse(args: readonly string[]) {
         faults: { type: 'string' },
         database: { type: 'string' },
         postgres: { type: 'string' },
+        mysql: { type: 'string' },
         data: { type: 'string' },
         keep: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

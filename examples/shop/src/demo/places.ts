@@ -11,22 +11,18 @@ export class Places {
   readonly #databases = new Map<ServiceName, ServiceDatabase>()
   readonly #places = new Map<ServiceName, Place>()
 
-  private constructor() {}
-
   /**
    * Starts the servers that are needed and not given, and makes the databases.
    *
    * @throws UsageError if one of the databases is there already
    */
-  static async make(folder: string, options: DemoOptions): Promise<Places> {
-    const places = new Places()
+  async make(folder: string, options: DemoOptions): Promise<void> {
     try {
-      await places.#make(folder, options)
+      await this.#make(folder, options)
     } catch (error) {
-      await places.remove()
+      await this.remove()
       throw error
     }
-    return places
   }
 
   of(service: ServiceName): Place {
@@ -100,7 +96,11 @@ export function serverNames(kinds: readonly ServerKind[]): string {
   return kinds.map((kind) => NAMES[kind]).join(' and ')
 }
 
-async function creators(_kind: ServerKind) {
-  const { createPostgres, dropPostgres } = await import('./databases/postgres.ts')
-  return { create: createPostgres, drop: dropPostgres }
+async function creators(kind: ServerKind) {
+  if (kind === 'postgres') {
+    const { createPostgres, dropPostgres } = await import('./databases/postgres.ts')
+    return { create: createPostgres, drop: dropPostgres }
+  }
+  const { createMysql, dropMysql } = await import('./databases/mysql.ts')
+  return { create: createMysql, drop: dropMysql }
 }

@@ -66,7 +66,8 @@ export function makePlan({ orders: count, seed, faults, ...options }: DemoOption
     const at = Math.floor(count * share)
     if (orders[at] !== half) orders[at] = { ...orders[at]!, sku: UNKNOWN_ARTICLE }
   }
-  const seconds = Math.max(4, Math.min(count / 50, 20), count / 100)
+  // Trouble takes time to be seen.
+  const seconds = Math.max(faults === 'none' ? 0.2 : 4, Math.min(count / 50, 20), count / 100)
   return {
     orders,
     half,

@@ -18,14 +18,17 @@ const RUN: { readonly [S in ServiceName]: { readonly [D in Database]: () => Prom
   order: {
     sqlite: async () => runOrder(await import('../sqlite/order.ts')),
     postgres: async () => runOrder(await import('../postgres/order.ts')),
+    mysql: async () => runOrder(await import('../mysql/order.ts')),
   },
   stock: {
     sqlite: async () => runStock(await import('../sqlite/stock.ts')),
     postgres: async () => runStock(await import('../postgres/stock.ts')),
+    mysql: async () => runStock(await import('../mysql/stock.ts')),
   },
   payment: {
     sqlite: async () => runPayment(await import('../sqlite/payment.ts')),
     postgres: async () => runPayment(await import('../postgres/payment.ts')),
+    mysql: async () => runPayment(await import('../mysql/payment.ts')),
   },
 }
 

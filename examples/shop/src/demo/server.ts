@@ -15,11 +15,13 @@ export interface OwnServer {
   end(): void
 }
 
-export const NAMES = { postgres: 'PostgreSQL' } as const satisfies Record<ServerKind, string>
+export const NAMES = { postgres: 'PostgreSQL', mysql: 'MariaDB' } as const satisfies Record<ServerKind, string>
 
 export async function startServer(kind: ServerKind): Promise<OwnServer> {
   // A folder that is known here, and a process in a session of its own: with --keep it outlives the demo, and Ctrl+C is not for it.
   const folder = mkdtempSync(join(tmpdir(), `tandem-shop-${kind}-`))
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
+  process.once('exit', remove)
   try {
     const { server, url } = await START[kind](folder)
     return {
@@ -31,12 +33,14 @@ export async function startServer(kind: ServerKind): Promise<OwnServer> {
       crash: () => server.crash(),
       end: () => {
         if (server.pid !== undefined) signalTree(server.pid, 'SIGKILL')
-        rmSync(folder, { recursive: true, force: true, maxRetries: 10 })
+        remove()
       },
     }
   } catch (error) {
-    rmSync(folder, { recursive: true, force: true })
+    remove()
     throw error
+  } finally {
+    process.off('exit', remove)
   }
 }
 
@@ -45,5 +49,10 @@ const START = {
     const { PostgresServer } = await import('../../../../scripts/servers/postgres.ts')
     const server = await PostgresServer.start({ folder, detached: true })
     return { server, url: `postgres://postgres@127.0.0.1:${server.port}/postgres` }
+  },
+  mysql: async (folder: string) => {
+    const { MariadbServer } = await import('../../../../scripts/servers/mariadb.ts')
+    const server = await MariadbServer.start({ folder, detached: true })
+    return { server, url: `mysql://root@127.0.0.1:${server.port}/mysql` }
   },
 }

@@ -43,5 +43,15 @@ function look(service: ServiceName, { database, url }: Place): string {
       return `sqlite3 ${join(url, `${service}.db`)} ${sql}`
     case 'postgres':
       return `psql '${url}' -c ${sql}`
+    case 'mysql':
+      return `${mariadb(url)} -e ${sql}`
   }
+}
+
+/** Its client takes no connection string. */
+function mariadb(text: string): string {
+  const url = new URL(text)
+  const port = url.port === '' ? '' : ` -P ${url.port}`
+  const password = url.password === '' ? '' : ' -p'
+  return `mariadb -h ${url.hostname}${port} -u ${decodeURIComponent(url.username)}${password} ${url.pathname.slice(1)}`
 }

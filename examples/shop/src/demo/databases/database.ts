@@ -23,5 +23,7 @@ export async function openDatabase(service: ServiceName, { database, url }: Plac
       return (await import('./sqlite.ts')).openSqlite(service, url)
     case 'postgres':
       return (await import('./postgres.ts')).openPostgres(url)
+    case 'mysql':
+      return (await import('./mysql.ts')).openMysql(url)
   }
 }
