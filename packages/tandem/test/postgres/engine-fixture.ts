@@ -16,6 +16,8 @@ export interface Connections {
   readonly driver: Driver<object>
   /** Runs a statement in a transaction by the means of the library, as a user does. */
   run(tx: object, sql: string): Promise<unknown>
+  /** Runs work in a transaction that Tandem does not know of. */
+  begin<T>(work: () => Promise<T>): Promise<T>
   end(): Promise<void>
 }
 
@@ -43,6 +45,16 @@ export const CONNECT: Readonly<Record<'pg' | 'postgres.js', Connect>> = {
     return {
       driver: pgDriver(pool, { prepare, ...timeoutOf(options) }),
       run: (tx, sql) => (tx as pg.PoolClient).query(sql),
+      begin: async (work) => {
+        const client = await pool.connect()
+        await client.query('BEGIN')
+        try {
+          return await work()
+        } finally {
+          await client.query('ROLLBACK')
+          client.release()
+        }
+      },
       end: () => pool.end(),
     }
   },
@@ -59,6 +71,7 @@ export const CONNECT: Readonly<Record<'pg' | 'postgres.js', Connect>> = {
     return {
       driver: postgresJs(sql, timeoutOf(options)) as Driver<object>,
       run: async (tx, text) => (tx as postgresjs.TransactionSql).unsafe(text),
+      begin: async (work) => (await sql.begin(() => work())) as Awaited<ReturnType<typeof work>>,
       end: () => sql.end({ timeout: 5 }),
     }
   },
