@@ -40,10 +40,10 @@ export function deadLetterSteps<Tx>(context: MysqlContext<Tx>, writeAudit: Write
     history: `SELECT attempt, ${ms('at')} AS at, error, stack, process FROM ${attempts}
       WHERE group_name = ? AND message_id = ? ORDER BY attempt`,
     find: `SELECT blocks, topic, \`key\` FROM ${failure} WHERE ${thisOne}`,
-    edit: `UPDATE ${failure} SET original_body = coalesce(original_body, body), body = ?, version = version + 1 WHERE ${thisOne}`,
-    replay: `UPDATE ${failure} SET state = 'retrying', due_at = ${now}, attempts_in_round = 0, version = version + 1,
+    edit: `UPDATE ${failure} FORCE INDEX (PRIMARY) SET original_body = coalesce(original_body, body), body = ?, version = version + 1 WHERE ${thisOne}`,
+    replay: `UPDATE ${failure} FORCE INDEX (PRIMARY) SET state = 'retrying', due_at = ${now}, attempts_in_round = 0, version = version + 1,
       reason = NULL, died_at = NULL, in_progress = NULL WHERE ${thisOne}`,
-    discard: `UPDATE ${failure} SET state = 'discarded', blocks = 0, version = version + 1 WHERE ${thisOne}`,
+    discard: `UPDATE ${failure} FORCE INDEX (PRIMARY) SET state = 'discarded', blocks = 0, version = version + 1 WHERE ${thisOne}`,
   }
   const whichOf = ({ group, id }: InboxRef): readonly SqlValue[] => [group, idParam(id)]
 

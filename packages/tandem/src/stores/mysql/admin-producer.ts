@@ -38,12 +38,12 @@ export function producerSteps<Tx>(context: MysqlContext<Tx>, writeAudit: WriteAu
       'PRIMARY',
     ),
     // Who lets an unsendable message try again gives it its whole time anew. The state last: the server assigns from left to right.
-    retry: `UPDATE ${held} SET first_failed_at = CASE state WHEN 'waiting' THEN first_failed_at END, due_at = ${now},
+    retry: `UPDATE ${held} FORCE INDEX (by_id) SET first_failed_at = CASE state WHEN 'waiting' THEN first_failed_at END, due_at = ${now},
       state = 'waiting' WHERE id = ? AND state IN ('waiting', 'unsendable')`,
-    retried: `SELECT seq FROM ${held} WHERE id = ? AND state IN ('waiting', 'unsendable') FOR UPDATE`,
-    find: `SELECT shard FROM ${held} WHERE id = ? AND state = 'unsendable'`,
-    lock: `SELECT topic, \`key\` FROM ${held} WHERE id = ? AND state = 'unsendable' FOR UPDATE`,
-    discard: `DELETE FROM ${held} WHERE id = ? AND state = 'unsendable'`,
+    retried: `SELECT seq FROM ${held} FORCE INDEX (by_id) WHERE id = ? AND state IN ('waiting', 'unsendable') FOR UPDATE`,
+    find: `SELECT shard FROM ${held} FORCE INDEX (by_id) WHERE id = ? AND state = 'unsendable'`,
+    lock: `SELECT topic, \`key\` FROM ${held} FORCE INDEX (by_id) WHERE id = ? AND state = 'unsendable' FOR UPDATE`,
+    discard: `DELETE h FROM ${held} h FORCE INDEX (by_id) WHERE h.id = ? AND h.state = 'unsendable'`,
   }
 
   return {

@@ -26,7 +26,9 @@ export function barrierSteps<Tx>({ tables, now, run, own }: MysqlContext<Tx>): B
     expired: (limit: number) => `SELECT b.id FROM ${barrier} b FORCE INDEX (by_age)
       WHERE b.at < ${minusMs(now, WHOLE)} AND (SELECT 1 FROM ${half} h WHERE h.id = b.id LIMIT 1) IS NULL
       ORDER BY b.at LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
-    expire: textsByCount((count) => `DELETE FROM ${barrier} WHERE id IN (${rowsOf('?', count)})`),
+    expire: textsByCount(
+      (count) => `DELETE b FROM ${barrier} b FORCE INDEX (PRIMARY) WHERE b.id IN (${rowsOf('?', count)})`,
+    ),
   }
 
   const decisionOf = (rows: readonly Row[]): HalfAnswer | undefined => {

@@ -43,8 +43,8 @@ export function halfSteps<Tx>(context: MysqlContext<Tx>): HalfSteps<Tx> {
     toOutbox: `INSERT INTO ${outbox} (${moved}, written_at) SELECT ${moved}, ${now} FROM ${half} WHERE id = ?`,
     toHeld: `INSERT INTO ${held} (${moved}, due_at, state, written_at)
       SELECT ${moved}, deliver_at, 'delayed', ${now} FROM ${half} WHERE id = ?`,
-    decide: `UPDATE ${half} SET state = ?, decided_at = ${now}, next_check_at = NULL, body = NULL WHERE id = ?`,
-    unknown: `UPDATE ${half} SET state = ?, answered = answered + 1, last_error = ?,
+    decide: `UPDATE ${half} FORCE INDEX (PRIMARY) SET state = ?, decided_at = ${now}, next_check_at = NULL, body = NULL WHERE id = ?`,
+    unknown: `UPDATE ${half} FORCE INDEX (PRIMARY) SET state = ?, answered = answered + 1, last_error = ?,
       next_check_at = CASE WHEN ? = 'prepared' THEN ${plusMs(now, WHOLE)} END WHERE id = ?`,
     dueWithBarrier: (limit: number) =>
       `SELECT ${columns} FROM ${withBarrier} AND next_check_at <= ${now} ORDER BY next_check_at LIMIT ${limit}`,
@@ -60,7 +60,9 @@ export function halfSteps<Tx>(context: MysqlContext<Tx>): HalfSteps<Tx> {
       limit: number,
     ) => `SELECT id FROM ${half} FORCE INDEX (by_decision) WHERE decided_at < ${minusMs(now, WHOLE)}
       ORDER BY decided_at LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
-    expire: textsByCount((count) => `DELETE FROM ${half} WHERE id IN (${rowsOf('?', count)})`),
+    expire: textsByCount(
+      (count) => `DELETE h FROM ${half} h FORCE INDEX (PRIMARY) WHERE h.id IN (${rowsOf('?', count)})`,
+    ),
   }
   const { expireBarriers, ...barriers } = barrierSteps(context)
 

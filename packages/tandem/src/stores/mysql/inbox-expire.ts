@@ -1,8 +1,7 @@
 import type { InboxSteps } from '../../spi/store.ts'
 import type { InboxState } from '../../core/inbox-state.ts'
 import { integer, text } from '../shared/rows.ts'
-import { textsByCount } from '../shared/statements.ts'
-import { INSTANT, minusMs, ms, rowsOf, WHOLE, type MysqlContext } from './context.ts'
+import { INSTANT, minusMs, ms, WHOLE, type MysqlContext } from './context.ts'
 
 /** Rows of one transaction. It locks no more, and is soon over. */
 const MOST = 1000
@@ -13,13 +12,16 @@ const MOST = 1000
  */
 export function createExpire<Tx>({ tables, now, run, own }: MysqlContext<Tx>): InboxSteps<Tx>['expire'] {
   const { inbox, inbox_failure: failure, inbox_attempt: attempts } = tables
-  const these = (count: number): string => `(group_name, message_id) IN (${rowsOf('(?, ?)', count)})`
+  // By the primary key, row by row: nothing else is locked, and nobody who handles is waited for.
+  const these = (table: string): string => `DELETE t FROM JSON_TABLE(?, '$[*]'
+      COLUMNS (group_name VARCHAR(127) PATH '$[0]', message_id VARCHAR(500) PATH '$[1]')) AS listed
+    STRAIGHT_JOIN ${table} t FORCE INDEX (PRIMARY) ON t.group_name = listed.group_name AND t.message_id = listed.message_id`
   const sql = {
     old: (limit: number) => `SELECT group_name, message_id, ${ms('at')} AS at FROM ${inbox} FORCE INDEX (by_age)
       WHERE state = ? AND at >= ${INSTANT} AND at < ${minusMs(now, WHOLE)} ORDER BY at LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
-    attempts: textsByCount((count) => `DELETE FROM ${attempts} WHERE ${these(count)}`),
-    failures: textsByCount((count) => `DELETE FROM ${failure} WHERE ${these(count)} AND state = 'discarded'`),
-    rows: textsByCount((count) => `DELETE FROM ${inbox} WHERE ${these(count)}`),
+    attempts: these(attempts),
+    failures: `${these(failure)} AND t.state = 'discarded'`,
+    rows: these(inbox),
   }
   const from: Partial<Record<InboxState, number>> = {}
 
@@ -27,9 +29,9 @@ export function createExpire<Tx>({ tables, now, run, own }: MysqlContext<Tx>): I
     const { deleted, last } = await own(async (tx) => {
       const { rows } = await run(tx, sql.old(limit), [state, from[state] ?? 0, Math.round(olderThan)])
       if (rows.length === 0) return { deleted: 0, last: 0 }
-      const keys = rows.flatMap((row) => [text(row, 'group_name'), text(row, 'message_id')])
-      for (const statement of [sql.attempts, sql.failures]) await run(tx, statement(rows.length), keys)
-      const { changed } = await run(tx, sql.rows(rows.length), keys)
+      const keys = [JSON.stringify(rows.map((row) => [text(row, 'group_name'), text(row, 'message_id')]))]
+      for (const statement of [sql.attempts, sql.failures]) await run(tx, statement, keys)
+      const { changed } = await run(tx, sql.rows, keys)
       return { deleted: changed, last: integer(rows.at(-1) ?? {}, 'at') }
     })
     // Those that were locked are older: the last call of a round begins the next one at the beginning.

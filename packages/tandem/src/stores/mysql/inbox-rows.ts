@@ -23,7 +23,7 @@ export interface InboxRows<Tx> {
 export function createInboxRows<Tx>({ tables, now, run }: MysqlContext<Tx>): InboxRows<Tx> {
   const { inbox, inbox_failure: failure, inbox_attempt: attempts } = tables
   const sql = {
-    state: `UPDATE ${inbox} SET state = ?, at = ${now} WHERE group_name = ? AND message_id = ?`,
+    state: `UPDATE ${inbox} FORCE INDEX (PRIMARY) SET state = ?, at = ${now} WHERE group_name = ? AND message_id = ?`,
     attempt: `INSERT INTO ${attempts} (group_name, message_id, attempt, at, error, stack, process)
       VALUES (?, ?, ?, ${now}, ?, ?, ?)
       ON DUPLICATE KEY UPDATE at = ${now}, error = ?, stack = ?, process = ?`,
@@ -31,7 +31,7 @@ export function createInboxRows<Tx>({ tables, now, run }: MysqlContext<Tx>): Inb
     first: `SELECT message_id, state FROM ${failure} FORCE INDEX (by_key)
       WHERE group_name = ? AND key_hash = ${KEY_HASH} AND blocks = 1 AND topic = ? AND \`key\` = ?
       ORDER BY seq LIMIT 1 FOR UPDATE`,
-    release: `UPDATE ${failure} SET state = 'retrying', due_at = ${now}, version = version + 1
+    release: `UPDATE ${failure} FORCE INDEX (PRIMARY) SET state = 'retrying', due_at = ${now}, version = version + 1
       WHERE group_name = ? AND message_id = ?`,
   }
   const first = async (tx: Tx, group: string, topic: string, key: string): Promise<Row | undefined> =>

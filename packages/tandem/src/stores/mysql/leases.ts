@@ -23,16 +23,22 @@ export function leaseSteps<Tx>({ tables, now, run, own }: MysqlContext<Tx>): Lea
     ),
     wanted: `SELECT wanted FROM ${known} WHERE expires_at > ${INSTANT}`,
     take: textsByCount(
-      (count) => `UPDATE ${lease} SET owner = ?, token = token + 1, expires_at = ${INSTANT} WHERE ${named(count)}`,
+      (count) =>
+        `UPDATE ${lease} FORCE INDEX (PRIMARY) SET owner = ?, token = token + 1, expires_at = ${INSTANT} WHERE ${named(count)}`,
     ),
-    renew: textsByCount((count) => `UPDATE ${lease} SET expires_at = ${INSTANT} WHERE owner = ? AND ${named(count)}`),
+    renew: textsByCount(
+      (count) =>
+        `UPDATE ${lease} FORCE INDEX (PRIMARY) SET expires_at = ${INSTANT} WHERE owner = ? AND ${named(count)}`,
+    ),
     giveUp: textsByCount(
       (count) =>
-        `UPDATE ${lease} SET owner = NULL, expires_at = TIMESTAMP'1970-01-01 00:00:00' WHERE owner = ? AND ${named(count)}`,
+        `UPDATE ${lease} FORCE INDEX (PRIMARY) SET owner = NULL, expires_at = TIMESTAMP'1970-01-01 00:00:00' WHERE owner = ? AND ${named(count)}`,
     ),
     mine: `SELECT name, token FROM ${lease} WHERE owner = ? AND expires_at > ${INSTANT} ORDER BY name`,
     forgotten: `SELECT id FROM ${known} WHERE expires_at < ${INSTANT} LIMIT 100 FOR UPDATE SKIP LOCKED`,
-    forget: textsByCount((count) => `DELETE FROM ${known} WHERE id IN (${rowsOf('?', count)})`),
+    forget: textsByCount(
+      (count) => `DELETE p FROM ${known} p FORCE INDEX (PRIMARY) WHERE p.id IN (${rowsOf('?', count)})`,
+    ),
   }
 
   /** The names of the leases that a process holds. Only the process itself adds to them. */

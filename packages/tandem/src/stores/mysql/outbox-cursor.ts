@@ -25,7 +25,7 @@ const SETTLED = 3000
 /** Between two looks at most so much counts as time in which the server answered. */
 const COUNTED = 500
 
-/** Rows that are removed between two looks at what is not committed. */
+/** Positions that are worth a look at what is not committed. */
 const STEP = 2000
 
 /** The longest list. */
@@ -48,7 +48,8 @@ export class OutboxCursor {
   #start = BEGINNING
   /** What the last look has found and nobody has removed yet. */
   #left = new Set<number>()
-  #removed = 0
+  /** Rows removed since a look at what is not committed was in vain; undefined if the last one was not. */
+  #removed: number | undefined
   /** The highest positions that were seen, oldest first. */
   #marks: Mark[] = []
   /** Milliseconds in which the server answered, and when that was last counted. */
@@ -95,15 +96,15 @@ export class OutboxCursor {
     if (owner !== this.#owner) return
     for (const position of positions) {
       this.#left.delete(position)
-      this.#removed += 1
+      if (this.#removed !== undefined) this.#removed += 1
     }
   }
 
   /** The position up to which it is worth while to look at what is not committed; undefined if it is not. */
   next(owner: string): { readonly from: Start; readonly to: number } | undefined {
-    if (owner !== this.#owner || this.#removed < STEP) return undefined
+    if (owner !== this.#owner || (this.#removed !== undefined && this.#removed < STEP)) return undefined
     const to = this.#marks.findLast(({ at }) => this.#answered - at >= SETTLED)?.position
-    return to === undefined || to <= this.#start.low ? undefined : { from: this.#start, to }
+    return to === undefined || to < this.#start.low + STEP ? undefined : { from: this.#start, to }
   }
 
   /**
@@ -113,10 +114,10 @@ export class OutboxCursor {
    * `MOST_LISTED` if there are more
    */
   advance(to: number, there: readonly number[]): void {
-    this.#removed = 0
     const low = there.length > MOST_LISTED ? (there[MOST_LISTED] ?? 0) - 1 : to
     // A backlog is all there; then nothing is gained.
-    if (low <= this.#start.low) return
+    this.#removed = low <= this.#start.low ? 0 : undefined
+    if (this.#removed === 0) return
     // What was seen and is not known to be removed may only seem to be gone: its removal may never be committed.
     const listed = new Set([...there.slice(0, MOST_LISTED), ...this.#left])
     this.#start = { low, listed: [...listed].filter((position) => position <= low).toSorted((a, b) => a - b) }
@@ -129,7 +130,7 @@ export class OutboxCursor {
     this.#owner = owner
     this.#start = BEGINNING
     this.#left.clear()
-    this.#removed = 0
+    this.#removed = undefined
     this.#marks = []
     this.#countedAt = now
     this.#wholeAt = now + WHOLE_EVERY

@@ -38,12 +38,12 @@ export function retrySteps<Tx>({ tables, now, read, run, own }: MysqlContext<Tx>
     lock: `SELECT blocks, attempts, in_progress FROM ${failure}
       WHERE ${thisOne} AND version = ${WHOLE} AND state = 'retrying' FOR UPDATE`,
     blocks: `SELECT blocks FROM ${failure} WHERE ${thisOne}`,
-    begin: `UPDATE ${failure} SET version = version + 1, attempts = attempts + 1,
+    begin: `UPDATE ${failure} FORCE INDEX (PRIMARY) SET version = version + 1, attempts = attempts + 1,
       attempts_in_round = attempts_in_round + 1, due_at = ${plusMs(now, WHOLE)}, in_progress = ?, error = ? WHERE ${thisOne}`,
-    gone: `DELETE FROM ${failure} WHERE ${thisOne}`,
-    removeAttempt: `DELETE FROM ${attempts} WHERE ${thisOne} AND attempt = ?`,
+    gone: `DELETE f FROM ${failure} f FORCE INDEX (PRIMARY) WHERE ${thisOne}`,
+    removeAttempt: `DELETE a FROM ${attempts} a FORCE INDEX (PRIMARY) WHERE ${thisOne} AND attempt = ?`,
     // An attempt that was begun is counted already. in_progress last: the server assigns from left to right.
-    fail: `UPDATE ${failure} SET version = version + 1, state = ?, reason = ?, error = ?,
+    fail: `UPDATE ${failure} FORCE INDEX (PRIMARY) SET version = version + 1, state = ?, reason = ?, error = ?,
         attempts = attempts + (in_progress IS NULL), attempts_in_round = attempts_in_round + (in_progress IS NULL),
         due_at = ${plusMs(now, WHOLE)}, died_at = CASE WHEN ? = 'dead' THEN ${now} END, in_progress = NULL
       WHERE ${thisOne}`,
