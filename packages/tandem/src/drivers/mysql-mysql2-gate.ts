@@ -63,6 +63,7 @@ export class Gate implements SessionObserver {
     // The library has put a refusal there if it has closed the connection.
     if (this.#core.addCommand === this.#enqueue) this.#core.addCommand = this.#add
     this.#session.observer = undefined
+    if (this.#waiting.length === 0) return
     this.lose(new TandemError('TRANSACTION_ENDED', 'the transaction has ended; nothing can be run in it any more'))
   }
 
