@@ -104,7 +104,6 @@ export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
       return result
     } finally {
       gate?.remove()
-      session.forget()
       this.#gates.delete(core)
       this.#guards.delete(core)
       core.removeListener('error', onLost)
@@ -148,11 +147,9 @@ export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
       if (gate !== undefined) gate.lets = true
       try {
         await runOn(core, statement, PLAIN)
-        if (session.state === 'unknown') await session.learn()
-        if (session.state === 'none') await runOn(core, 'START TRANSACTION')
+        if ((await session.settled()) === 'none') await runOn(core, 'START TRANSACTION')
       } finally {
         if (gate !== undefined) gate.lets = false
-        session.forget()
       }
     }
   }
@@ -181,9 +178,7 @@ export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
     if (broken !== undefined) throw broken
     // In a transaction of Tandem's own the gate waits until it is known.
     const session = this.#gates.has(core) ? Session.of(core) : await known(core)
-    const result = await runPlain(core, session, sql, params)
-    session.forget()
-    return result
+    return runPlain(core, session, sql, params)
   }
 
   /** A connection of the pool; gives it back at once if it comes too late. */
@@ -207,8 +202,7 @@ export class Mysql2Binding implements MysqlBinding<CoreConnection, object> {
 /** The session of a connection of the user's, and certainty that a transaction is open on it. @throws TandemError `TRANSACTION_ENDED` */
 async function known(core: CoreConnection): Promise<Session> {
   const session = Session.of(core)
-  if (session.state === 'unknown') await session.learn()
-  if (session.state !== 'none') return session
+  if ((await session.settled()) === 'open') return session
   throw new TandemError('TRANSACTION_ENDED', 'no transaction is open on the connection; begin one first')
 }
 
@@ -267,9 +261,8 @@ async function setLockTimeout(core: CoreConnection, lockTimeout: number): Promis
 
 /** @throws TandemError `TRANSACTION_ENDED` when there is nothing left to commit, and the error of the server when it does not */
 async function commit(session: Session, gate: Gate): Promise<void> {
-  // Only where the library cannot be followed.
-  if (session.state === 'unknown' && gate.broken === undefined) await session.learn()
-  if (gate.broken === undefined && session.state === 'none') {
+  // Asks only where the library cannot be followed.
+  if (gate.broken === undefined && (await session.settled()) === 'none') {
     throw new TandemError('TRANSACTION_ENDED', 'the database has ended this transaction before its commit')
   }
   if (gate.broken === undefined) await gate.run('COMMIT')

@@ -4,6 +4,7 @@ import type { AddressSettings } from './mysql-connection.ts'
 export interface Command {
   readonly onResult?: ((error: Error) => void) | undefined
   emit(event: 'error', error: Error): unknown
+  listenerCount(event: 'error'): number
 }
 
 /** What comes from the server; `start` is where its header begins. */

@@ -120,6 +120,7 @@ export class Gate implements SessionObserver {
 }
 
 function fail(command: Command, error: Error): void {
-  if (command.onResult === undefined) command.emit('error', error)
-  else command.onResult(error)
+  if (command.onResult !== undefined) command.onResult(error)
+  // Thrown where nobody listens.
+  else if (command.listenerCount('error') > 0) command.emit('error', error)
 }

@@ -3,7 +3,8 @@ import type { CoreConnection, QueryCallback } from './mysql-mysql2-core.ts'
 import type { Guard } from './mysql-transaction.ts'
 import type { Lent } from './shared-layer.ts'
 
-const BOUNDARY = /^\s*(?:BEGIN|COMMIT|ROLLBACK)\s*;?\s*$/i
+// The level has to be said before a transaction is open, which it is.
+const BOUNDARY = /^\s*(?:BEGIN|START TRANSACTION|SET TRANSACTION ISOLATION LEVEL [A-Z ]+|COMMIT|ROLLBACK)\s*;?\s*$/i
 const NOTHING = { affectedRows: 0, info: '' }
 
 /** A connection that answers the library's own BEGIN, COMMIT and ROLLBACK, and does nothing for them. */

@@ -66,8 +66,7 @@ export class Session {
 
   /** A statement belongs to a transaction that goes on after it. `unknown`: not met yet, or an error may have ended it. */
   get state(): 'open' | 'none' | 'unknown' {
-    if (this.#flags === undefined) return 'unknown'
-    return (this.#flags & IN_TRANSACTION) !== 0 || (this.#flags & AUTOCOMMIT) === 0 ? 'open' : 'none'
+    return this.#flags === undefined ? 'unknown' : stateIn(this.#flags)
   }
 
   /** Whether somebody has left a transaction open, as far as it is known. */
@@ -80,15 +79,16 @@ export class Session {
     return (this.#flags & NO_BACKSLASH_ESCAPES) === 0 ? 'escape' : 'plain'
   }
 
-  /** Asks the server. */
-  async learn(): Promise<void> {
-    const { serverStatus } = (await runOn(this.#core, ASK)) as ResultHeader
-    this.#flags = serverStatus
+  /** As `state`, from the server where it is not known. */
+  async settled(): Promise<'open' | 'none'> {
+    return this.state === 'unknown' ? this.learn() : this.state
   }
 
-  /** For versions of the library that cannot be followed. */
-  forget(): void {
-    if (!this.isFollowed) this.#flags = undefined
+  /** Asks the server. Forgets it at once where the library cannot be followed. */
+  async learn(): Promise<'open' | 'none'> {
+    const { serverStatus = AUTOCOMMIT } = (await runOn(this.#core, ASK)) as ResultHeader
+    if (this.isFollowed) this.#flags = serverStatus
+    return stateIn(serverStatus)
   }
 
   get isFollowed(): boolean {
@@ -129,6 +129,11 @@ export class Session {
     this.#flags = flags
     if (this.state === 'none') this.observer?.ended(undefined)
   }
+}
+
+/** Without autocommit, whatever comes next is in a transaction. */
+function stateIn(flags: number): 'open' | 'none' {
+  return (flags & IN_TRANSACTION) !== 0 || (flags & AUTOCOMMIT) === 0 ? 'open' : 'none'
 }
 
 const sessions = new WeakMap<CoreConnection, Session>()
