@@ -3,9 +3,11 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import type { Service } from './service.ts'
 
+const APT_GET = '/usr/bin/apt-get'
+
 /** Why nothing can be installed here; undefined if it can. */
 export function whyNotInstall(): string | undefined {
-  if (!existsSync('/usr/bin/apt-get')) return 'only Debian and what comes from it have apt-get'
+  if (!existsSync(APT_GET)) return 'only Debian and what comes from it have apt-get'
   if (process.getuid?.() !== 0) return 'only root may install packages'
   return undefined
 }
@@ -26,7 +28,7 @@ export function installMissing(services: readonly Service[]): void {
   withoutStarting(() => {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     const apt = (...args: readonly string[]): unknown =>
-      execFileSync('apt-get', ['-q', '-y', ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] })
+      execFileSync(APT_GET, ['-q', '-y', ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] })
     apt('update')
     apt('install', '--no-install-recommends', ...packages)
   })

@@ -17,13 +17,13 @@ export interface Service {
   url(port: number): string
 }
 
-export interface StartOptions {
+interface StartOptions {
   readonly folder: string
   readonly port: number
   /** The port of another service, one of `needs`. */
   readonly portOf: (name: string) => number
 }
 
-export interface Started {
+interface Started {
   readonly pid: number
 }

@@ -72,8 +72,11 @@ export class Person {
     if (refs.length === 0) return
     const selection = { refs: refs.map(({ service, group, id }) => ({ service, group, id })) }
     const { results } = await this.#admin.deadLetters.replay(selection, { by: 'the demo', reason })
-    const count = results.filter(({ outcome }) => outcome === 'replayed').length
-    const keys = refs.map(({ key }) => key).join(', ')
+    // A database that is killed just now leaves some of them for the next time.
+    const replayed = new Set(results.filter(({ outcome }) => outcome === 'replayed').map(({ id }) => id))
+    const count = replayed.size
+    if (count === 0) return
+    const keys = refs.flatMap(({ id, key }) => (replayed.has(id) ? [key] : [])).join(', ')
     this.#view.note(
       `replayed ${count} dead letter${count === 1 ? '' : 's'}, each under its own id: ${keys} (${reason}).`,
       'yellow',

@@ -1,1 +1,1 @@
-export { MariadbServer, type MariadbAddress, type MariadbServerOptions } from '../../../../scripts/servers/mariadb.ts'
+export { MariadbServer, type MariadbAddress } from '../../../../scripts/servers/mariadb.ts'
