@@ -25,6 +25,9 @@ const IS_LOST: Readonly<Record<Loss, string>> = {
 /** How a relay removes what it has published. */
 const REMOVES: Readonly<Record<ServerKind, string>> = { postgres: 'gone AS (DELETE FROM' }
 
+/** Milliseconds: how soon is looked at elsewhere. */
+const PATIENT = 20_000
+
 /** A lease that is missed on a loaded machine is not what is looked for here. */
 const SETTINGS = { lease: 5000, consume: { ordered: true, retry: { delays: [50] } } }
 
@@ -42,11 +45,11 @@ function lossTest(name: string, behindProxy: ServiceName, lose: Loss, run: (stag
           ),
         )
         await order!.ask('place', { orders: world.orders(8) })
-        await world.settled()
+        await world.settled(PATIENT)
         await run({ world, order: order!, stock: stock!, proxy })
         // Everything goes on as if nothing had been.
         await order!.ask('place', { orders: world.orders(8) })
-        await world.settled()
+        await world.settled(PATIENT)
         expect(world.books.overtaken()).toEqual([])
         await world.stopAll()
         expect([world.database.sessions(), proxy.connections]).toEqual([0, 0])
@@ -75,7 +78,7 @@ for (const lose of LOSSES) {
     await cutWhile(proxy, { after: 'INSERT INTO orders', at: 'COMMIT', lose }, async () => {
       await expect(order.ask('place', { orders })).rejects.toMatchObject(UNKNOWN)
     })
-    await world.settled()
+    await world.settled(PATIENT)
     const found = world.books.orders()
     expect(orders.map((one) => found.has(one.order))).toEqual(orders.map(() => committed))
     expect(orders.map((one) => world.books.effectCounts().get(one.order) ?? 0)).toEqual(
@@ -90,7 +93,7 @@ for (const lose of LOSSES) {
       order.ask('place', { orders: [one] }),
     )
     if (committed) await stock.event('message.duplicate', undefined, seen)
-    await world.settled()
+    await world.settled(PATIENT)
     // It is not the message's fault.
     expect(world.books.effects().filter((effect) => effect.order === one.order)).toMatchObject([{ attempt: 1 }])
     expect(stock.events('message.failed')).toEqual([])
@@ -102,7 +105,7 @@ for (const lose of LOSSES) {
       order.ask('place', { orders: world.orders(8) }),
     )
     await order.event('loop.failed', ({ loop }) => loop === 'relay')
-    await world.settled()
+    await world.settled(PATIENT)
     // What it could not delete it has published again.
     const copies = world.books.published().length - before - 8
     if (committed) expect(copies).toBe(0)
@@ -117,7 +120,7 @@ for (const lose of LOSSES) {
       if (committed) await acted()
       else await expect(acted()).rejects.toMatchObject(UNKNOWN)
     })
-    await world.settled()
+    await world.settled(PATIENT)
     const { id, state } = world.books.halves().at(-1)!
     expect([state, world.books.barriers().get(id)]).toEqual(
       committed ? ['committed', 'commit'] : ['rolled-back', 'rollback'],

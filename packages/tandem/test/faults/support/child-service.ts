@@ -18,6 +18,7 @@ type CommandMap = { readonly [N in CommandName]: (input: Commands[N]['with']) =>
 type Tx = object
 
 const INSERT_EFFECT = 'INSERT INTO effects (order_id, message_id, message_key, attempt, pid) VALUES (?, ?, ?, ?, ?)'
+const COUNT = 'UPDATE counters SET hits = hits + 1 WHERE n = ?'
 const ACT = { by: 'test', reason: 'fault test' }
 
 /** The order service places orders and counts confirmations; the stock service counts orders and confirms them. */
@@ -131,6 +132,16 @@ export class ChildService {
       return half.id
     },
     write: async ({ order }) => this.#tandem.transaction((tx) => this.#insertOrder(tx, order)),
+    cross: async ({ order }) => {
+      await this.#tandem.transaction(async (tx) => {
+        // Somebody else is to lose.
+        if (this.#settings.database.kind === 'postgres')
+          await this.#database.run(tx, "SET LOCAL deadlock_timeout = '1h'")
+        await this.#database.run(tx, COUNT, 2)
+        await this.#hold(order, 1)
+        await this.#database.run(tx, COUNT, 1)
+      })
+    },
     release: async ({ order }) => this.#holds.release(order),
     resolve: async () =>
       (await this.#admin.deadLetters.resolve({ filter: {}, all: true })).map(({ group, id }) => ({ group, id })),
@@ -167,7 +178,9 @@ export class ChildService {
     await this.#database.run(tx, INSERT_EFFECT, order.order, message.id, order.key, attempt, process.pid)
     if (order.pad !== undefined) await this.#database.run(tx, 'INSERT INTO notes VALUES (?)', order.pad)
     await send(StockReserved({ order: order.order, key: order.key }))
+    if (order.does === 'cross') await this.#database.run(tx, COUNT, 1)
     await this.#behave(order, attempt, signal)
+    if (order.does === 'cross') await this.#database.run(tx, COUNT, 2)
   }
 
   /** Its effect is in the database all the same, so that it can be counted: it may happen more than once. */
@@ -184,7 +197,7 @@ export class ChildService {
     this.#report({ kind: 'begun', order, attempt })
     if (does === 'kill') process.kill(process.pid, 'SIGKILL')
     if (does === 'exit') process.exit(9)
-    if (does === 'hold') await this.#hold(order, attempt, signal)
+    if (does === 'hold' || does === 'cross') await this.#hold(order, attempt, signal)
     if (does === 'fail-and-ignore-signal' && attempt === 1) throw new Error(`attempt 1 of ${order} fails`)
     if (does.endsWith('ignore-signal') && this.#settings.holds) {
       this.#stuck = true

@@ -8,7 +8,10 @@ export const TABLES: Readonly<Record<ServiceName, string>> = {
     CREATE TABLE IF NOT EXISTS confirmations (order_id TEXT, message_id TEXT)`,
   stock: `CREATE TABLE IF NOT EXISTS effects
       (seq SERIES, order_id TEXT, message_id TEXT, message_key TEXT, attempt INTEGER, pid INTEGER);
-    CREATE TABLE IF NOT EXISTS notes (text TEXT)`,
+    CREATE TABLE IF NOT EXISTS notes (text TEXT);
+    CREATE TABLE IF NOT EXISTS counters (n INTEGER PRIMARY KEY, hits INTEGER);
+    INSERT INTO counters SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM counters);
+    INSERT INTO counters SELECT 2, 0 WHERE NOT EXISTS (SELECT 1 FROM counters WHERE n = 2)`,
 }
 
 const SERIES: Readonly<Record<Kind, string>> = {

@@ -10,6 +10,8 @@ export type Behaviour =
   | 'exit'
   /** Waits for the command `release`, or for its signal. */
   | 'hold'
+  /** Changes the first counter, holds, and changes the second. */
+  | 'cross'
   /** Never ends and never listens to its signal. */
   | 'ignore-signal'
   /** Fails, and then the retry does that. */

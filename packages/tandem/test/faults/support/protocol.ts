@@ -59,6 +59,8 @@ export interface Commands {
   prepare: { with: { order: Order; noted?: boolean }; gives: string }
   /** The local transaction alone: writes an order and sends nothing. */
   write: { with: { order: Order }; gives: void }
+  /** A transaction that changes the second counter, holds under this name, and changes the first. */
+  cross: { with: { order: string }; gives: void }
   /** Lets what holds for this order go on. */
   release: { with: { order: string }; gives: void }
   resolve: { with: object; gives: readonly { group: string; id: string }[] }
