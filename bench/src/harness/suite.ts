@@ -53,9 +53,10 @@ export async function runBenches(benches: readonly Bench[], options: RunOptions)
     const own = figures.map((figure) => toRecord(name, figure, !slice))
     records.push(...own)
     print(renderTable(own))
+    // After each, so that a run which is broken off has not been in vain.
+    if (chart !== undefined) await writeFile(chart, renderChart(records))
+    if (json !== undefined) await writeFile(json, `${JSON.stringify(records, undefined, 2)}\n`)
   }
-  if (chart !== undefined) await writeFile(chart, renderChart(records))
-  if (json !== undefined) await writeFile(json, `${JSON.stringify(records, undefined, 2)}\n`)
   const missed = records.filter(({ ok }) => ok === false)
   print('')
   if (slice) print('A slice: too short to judge the figures. Run without --slice for that.')

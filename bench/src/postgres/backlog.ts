@@ -12,7 +12,7 @@ export const backlog: Bench = {
   run: ({ slice, database }) =>
     withDatabases(database, ['empty', 'full'], async (emptyDatabase, fullDatabase) => {
       const size = slice ? 20_000 : 1_000_000
-      const [pairs, sends, drains, handles] = slice ? [1, 200, 5000, 200] : [9, 2000, 20_000, 2000]
+      const [pairs, sends, drains, handles] = slice ? [1, 200, 5000, 200] : [7, 1500, 20_000, 1500]
       await createTables(emptyDatabase, fullDatabase)
       const [empty, full] = [new Rates(emptyDatabase, size), new Rates(fullDatabase, size)]
       const store = storeOn(full.pool)

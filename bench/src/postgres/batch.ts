@@ -34,16 +34,19 @@ export const batch: Bench = {
       const graphile = new GraphileWorkers(stock.url)
       await graphile.start()
 
-      const [rounds, count] = slice ? [1, 1280] : [9, 12_800]
+      const rounds = slice ? 1 : 7
+      // A second or two of each.
+      const scale = slice ? 1 : 10
+      const [count, jobs, tasks] = [640 * scale, 320 * scale, 160 * scale]
       let number = 0
-      const orders = () => Array.from({ length: count }, () => orderOf(number++))
+      const orders = (length: number) => Array.from({ length }, () => orderOf(number++))
       const messages = () => Array.from({ length: count }, () => outgoing(number++))
       const rates = await compared(rounds, {
         raw: async () => {
           const first = number
-          const tasks = messages().map((message, i) => ({ order: orderOf(first + i), message: incoming(message) }))
+          const all = messages().map((message, i) => ({ order: orderOf(first + i), message: incoming(message) }))
           const batches = Array.from({ length: count / TRANSACTION_SIZE }, (_, i) =>
-            tasks.slice(i * TRANSACTION_SIZE, (i + 1) * TRANSACTION_SIZE),
+            all.slice(i * TRANSACTION_SIZE, (i + 1) * TRANSACTION_SIZE),
           )
           const rate = await rateOf(CLIENTS, batches.length, (turn) => handleRawTogether(pool, batches[turn] ?? []))
           return rate * TRANSACTION_SIZE
@@ -68,8 +71,8 @@ export const batch: Bench = {
           await stockService.stop()
           return rate
         },
-        boss: () => boss.work(orders()),
-        graphile: () => graphile.work(orders()),
+        boss: () => boss.work(orders(jobs)),
+        graphile: () => graphile.work(orders(tasks)),
       })
       await checkStock(stock, number)
       await free.stop()

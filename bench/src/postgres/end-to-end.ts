@@ -44,7 +44,7 @@ export const endToEnd: Bench = {
       const handled = new EventCounter(stockService, 'message.handled')
       await stockService.start()
       await orderService.start()
-      const rounds = slice ? 1 : 9
+      const rounds = slice ? 1 : 7
       const figures: Figure[] = []
       let number = 0
       for (const hot of [false, true]) {

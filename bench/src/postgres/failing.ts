@@ -15,7 +15,7 @@ export const failing: Bench = {
     withDatabases(database, ['stock'], async (stock) => {
       await createTables(stock)
       const pool = poolOf(stock.url)
-      const [rounds, batches] = slice ? [1, 10] : [7, 100]
+      const [rounds, batches] = slice ? [1, 10] : [5, 60]
       const figures: Figure[] = []
       for (const every of [Number.POSITIVE_INFINITY, 1000, 100]) {
         let number = 0

@@ -19,7 +19,7 @@ export const handle: Bench = {
       tandem.consume(OrderPlaced, (order, { tx }) => takeFromStock(tx, order), { concurrency: CLIENTS })
       await tandem.start()
       await createRawInbox(stock)
-      const [rounds, count] = slice ? [1, 300] : [11, 3000]
+      const [rounds, count] = slice ? [1, 300] : [11, 2000]
       let number = 0
       const messages = () => Array.from({ length: count }, () => outgoing(number++))
       const rates = await compared(rounds, {

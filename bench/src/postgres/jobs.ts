@@ -28,7 +28,7 @@ export const jobs: Bench = {
       await utils.migrate()
 
       let number = 0
-      const [rounds, count] = slice ? [1, 200] : [9, 2000]
+      const [rounds, count] = slice ? [1, 200] : [9, 1000]
       const placing = (tell: (client: pg.PoolClient, placed: Order) => Promise<unknown>) => () =>
         rateOf(CLIENTS, count, () =>
           inTransaction(pool, async (client) => {

@@ -20,7 +20,7 @@ export const placement: Bench = {
       // Publishing is not waited for, and is measured by `end-to-end`.
       const tandem = tandemOn('order', orders, freeBroker())
       await tandem.open()
-      const rounds = slice ? 1 : 9
+      const rounds = slice ? 1 : 7
       const figures: Figure[] = []
       let number = 0
       for (const hot of [false, true]) {

@@ -16,7 +16,7 @@ export const send: Bench = {
       const pool = poolOf(order.url)
       const tandem = tandemOn('order', pool, freeBroker())
       await tandem.open()
-      const [rounds, count] = slice ? [1, 200] : [15, 1500]
+      const [rounds, count] = slice ? [1, 200] : [11, 1000]
       const figures: Figure[] = []
       let number = 0
       for (const clients of [1, CLIENTS]) {

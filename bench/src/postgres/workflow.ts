@@ -69,7 +69,7 @@ export const workflow: Bench = {
         logger: silent,
       })
 
-      const [rounds, count, queued] = slice ? [1, 200, 50] : [5, 3000, 500]
+      const [rounds, count, queued] = slice ? [1, 200, 50] : [5, 2000, 300]
       let number = 0
       const rates = await compared(rounds, {
         tandem: async () => {
