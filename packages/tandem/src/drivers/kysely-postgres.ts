@@ -3,7 +3,7 @@ import { checkNumber, checkOptions } from '../core/limits.ts'
 import type { QueryResult, Row, SqlValue } from '../spi/driver.ts'
 import { guardOf, isKysely, isOpen, isPooled, originOf, run, type Kysely } from './kysely-database.ts'
 import { KyselyGuard } from './kysely-guard.ts'
-import { noConnection, rolledBackInstead } from './postgres-connection.ts'
+import { inTime, rolledBackInstead } from './postgres-connection.ts'
 import { MAX_TIMEOUT, type PostgresBinding } from './postgres-driver.ts'
 import type { Guard } from './postgres-transaction.ts'
 
@@ -57,7 +57,7 @@ export class KyselyPostgresBinding implements PostgresBinding<Kysely, Kysely> {
   }
 
   async transaction<T>(work: (trx: Kysely) => Promise<T>, lockTimeout: number | undefined): Promise<T> {
-    return this.#inTime(
+    return inTime(
       (begun) =>
         this.#db.transaction().execute(async (trx) => {
           begun()
@@ -65,6 +65,7 @@ export class KyselyPostgresBinding implements PostgresBinding<Kysely, Kysely> {
           return work(trx)
         }),
       Math.min(lockTimeout ?? this.#timeout, this.#timeout),
+      this.connections(),
     ).catch((error: unknown) => {
       throw isAborted(error) ? rolledBackInstead(error) : error
     })
@@ -101,35 +102,15 @@ export class KyselyPostgresBinding implements PostgresBinding<Kysely, Kysely> {
   }
 
   #alone(sql: string, params: readonly SqlValue[]): Promise<QueryResult> {
-    return this.#inTime(
+    return inTime(
       (begun) =>
         this.#db.connection().execute((connection) => {
           begun()
           return run(connection, sql, params)
         }),
       this.#timeout,
+      this.connections(),
     )
-  }
-
-  /** @param start calls `begun` when it has a connection, which throws when nobody waits any more */
-  async #inTime<T>(start: (begun: () => void) => Promise<T>, timeout: number): Promise<T> {
-    const expired = Promise.withResolvers<never>()
-    let isLate = false
-    const timer = setTimeout(() => {
-      isLate = true
-      expired.reject(noConnection(this.connections(), timeout))
-    }, timeout)
-    const ended = start(() => {
-      if (isLate) throw new Error('begun too late')
-      clearTimeout(timer)
-    })
-    // When it is late, nobody else listens.
-    ended.catch(() => undefined)
-    try {
-      return await Promise.race([ended, expired.promise])
-    } finally {
-      clearTimeout(timer)
-    }
   }
 }
 

@@ -21,6 +21,36 @@ export function noConnection(size: number | undefined, timeout: number): TandemE
   return new TandemError('STORE_BUSY', `no connection of the pool${all} was free for ${timeout} ms`)
 }
 
+/**
+ * Waits for a library that does not give up waiting for a connection by itself.
+ *
+ * @param start calls `begun` when it has a connection, which throws when nobody waits any more
+ * @throws TandemError `STORE_BUSY`
+ */
+export async function inTime<T>(
+  start: (begun: () => void) => Promise<T>,
+  timeout: number,
+  size: number | undefined,
+): Promise<T> {
+  const expired = Promise.withResolvers<never>()
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    expired.reject(noConnection(size, timeout))
+  }, timeout)
+  const ended = start(() => {
+    if (isLate) throw new Error('begun too late')
+    clearTimeout(timer)
+  })
+  // When it is late, nobody else listens.
+  ended.catch(() => undefined)
+  try {
+    return await Promise.race([ended, expired.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** For a transaction whose connection has gone although its work has not noticed. */
 export function lostBeforeCommit(because: string, cause: unknown): TandemError {
   const text = `the connection was lost before the commit, and nothing was committed: ${because}`

@@ -13,14 +13,11 @@ function create(): Promise<SampleDatabase> {
   const db = new DatabaseSync(url)
   return Promise.resolve({
     url,
-    // Plain objects, where node:sqlite gives such without a prototype.
-    query: (sql) =>
-      Promise.resolve(
-        db
-          .prepare(sql)
-          .all()
-          .map((row) => ({ ...row })),
-      ),
+    query: (...statements) => {
+      const rows = statements.map((sql) => db.prepare(sql).all())
+      // Plain objects, where node:sqlite gives such without a prototype.
+      return Promise.resolve((rows.at(-1) ?? []).map((row) => ({ ...row })))
+    },
     drop: () => {
       db.close()
       rmSync(folder, { recursive: true, maxRetries: 3 })

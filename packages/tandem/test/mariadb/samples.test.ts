@@ -7,7 +7,12 @@ async function create(): Promise<SampleDatabase> {
   const { tcp, drop } = await createMariadb()
   const { user, host, port, database } = tcp
   const url = `mysql://${user}@${host}:${port}/${database}`
-  return { url, query: (sql) => queryMariadb(tcp, sql), drop }
+  const run: SampleDatabase['query'] = async (...statements) => {
+    let rows: Awaited<ReturnType<typeof queryMariadb>> = []
+    for (const sql of statements) rows = await queryMariadb(tcp, sql)
+    return rows
+  }
+  return { url, query: run, drop }
 }
 
 describe.skipIf(!hasMariadb)('the samples of docs/guides/drivers.md run on MariaDB', () => {

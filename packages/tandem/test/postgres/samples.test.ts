@@ -13,7 +13,12 @@ async function create(): Promise<SampleDatabase> {
   const { tcp, drop } = await createDatabase()
   const { user, host, port, database } = tcp
   const url = `postgres://${user}@${host}:${port}/${database}`
-  return { url, query: (sql) => query(tcp, sql), drop }
+  const run: SampleDatabase['query'] = async (...statements) => {
+    let rows: Awaited<ReturnType<typeof query>> = []
+    for (const sql of statements) rows = await query(tcp, sql)
+    return rows
+  }
+  return { url, query: run, drop }
 }
 
 describe.skipIf(!hasPostgres)('the samples of docs/guides/drivers.md run on PostgreSQL', () => {
