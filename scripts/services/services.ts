@@ -11,6 +11,7 @@ export const SERVICES: readonly Service[] = [postgres, mariadb, pgbouncer]
 
 /** Milliseconds that a server has to end in good order, and to be gone after a kill. */
 const STOP_TIMEOUT = 15_000
+const PORT_TIMEOUT = 5_000
 
 /** The services that are on the machine for this checkout. Each act may be done twice. */
 export class Services {
@@ -32,7 +33,11 @@ export class Services {
     const missing = service.missing()
     if (missing !== undefined) throw new Error(missing)
     const port = this.#portOf(service)
-    if (!(await isFree(port))) throw new Error(`${name}: another program is listening on 127.0.0.1:${port}`)
+    // The last processes of a server that was killed may hold its port for a moment after the first is gone.
+    const isOurs = known?.port === port
+    if (!(await until(() => isFree(port), isOurs ? PORT_TIMEOUT : 0))) {
+      throw new Error(`${name}: another program is listening on 127.0.0.1:${port}`)
+    }
     const portOf = (other: string): number => this.#state.read(other)?.port ?? this.#portOf(named(other))
     const { pid } = await service.start({ folder: this.#state.data(name), port, portOf })
     this.#state.write(name, { pid, port })
@@ -69,14 +74,19 @@ export class Services {
     return { pid: known.pid, url: service.url(known.port) }
   }
 
-  async #gone(service: Service): Promise<boolean> {
-    const deadline = performance.now() + STOP_TIMEOUT
-    while (this.#state.isRunning(service.name)) {
-      if (performance.now() > deadline) return false
-      await delay(20)
-    }
-    return true
+  #gone(service: Service): Promise<boolean> {
+    return until(() => !this.#state.isRunning(service.name), STOP_TIMEOUT)
   }
+}
+
+/** @returns false if it has not come true in so many milliseconds */
+async function until(condition: () => boolean | Promise<boolean>, timeout: number): Promise<boolean> {
+  const deadline = performance.now() + timeout
+  while (!(await condition())) {
+    if (performance.now() >= deadline) return false
+    await delay(20)
+  }
+  return true
 }
 
 function named(name: string): Service {
