@@ -40,7 +40,7 @@ export function createRead<Tx>(
       FROM (SELECT position FROM (
           ${part(`${outbox} o FORCE INDEX (PRIMARY) WHERE o.position > ${WHOLE}`)}
           UNION ${part(`${listed} WHERE true`)}
-          UNION ${part(`${back} b STRAIGHT_JOIN ${outbox} o FORCE INDEX (PRIMARY) ON o.position = b.position WHERE true`)}
+          UNION ${part(`${back} returned STRAIGHT_JOIN ${outbox} o FORCE INDEX (PRIMARY) ON o.position = returned.position WHERE true`)}
         ) places ORDER BY position LIMIT ${limit}) place
       STRAIGHT_JOIN ${outbox} o FORCE INDEX (PRIMARY) ON o.position = place.position ORDER BY place.position`
   }

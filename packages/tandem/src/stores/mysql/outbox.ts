@@ -18,7 +18,7 @@ export function outboxSteps<Tx>(context: MysqlContext<Tx>): OutboxSteps<Tx> {
   const fencingAndBehind = createFences(
     context,
     `, (SELECT 1 FROM ${held} FORCE INDEX (by_state) WHERE state = 'behind' LIMIT 1) IS NOT NULL
-      OR (SELECT 1 FROM ${back} LIMIT 1) IS NOT NULL AS behind`,
+      OR (SELECT 1 FROM ${back} returned LIMIT 1) IS NOT NULL AS behind`,
   )
   const lockHeld = createLockHeld(context)
   const releaseBehind = createReleaseBehind(context)
