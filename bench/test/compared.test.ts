@@ -22,3 +22,15 @@ test('each has its turn in every round, in alternating order, and the first roun
   // 2, 0.5 and 3: of the pairs, not of the medians.
   expect(ratio('b', 'a')).toBe(2)
 })
+
+test('when time has run out, three rounds are enough', async () => {
+  const turns: string[] = []
+  let now = 0
+  const slow = (): Promise<number> => {
+    turns.push('a')
+    now += 60_000
+    return Promise.resolve(1)
+  }
+  await compared(9, { a: slow }, () => now)
+  expect(turns).toHaveLength(4)
+})

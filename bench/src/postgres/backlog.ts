@@ -1,4 +1,4 @@
-import { paired } from '../harness/paired.ts'
+import { compared } from '../harness/compared.ts'
 import type { Bench } from '../harness/suite.ts'
 import { createTables, storeOn } from './orders.ts'
 import { seedInbox, seedOutbox } from './outgoing.ts'
@@ -12,7 +12,7 @@ export const backlog: Bench = {
   run: ({ slice, database }) =>
     withDatabases(database, ['empty', 'full'], async (emptyDatabase, fullDatabase) => {
       const size = slice ? 20_000 : 1_000_000
-      const [pairs, sends, drains, handles] = slice ? [1, 200, 5000, 200] : [7, 1500, 20_000, 1500]
+      const [rounds, sends, drains, handles] = slice ? [1, 200, 5000, 200] : [7, 1500, 20_000, 1500]
       await createTables(emptyDatabase, fullDatabase)
       const [empty, full] = [new Rates(emptyDatabase, size), new Rates(fullDatabase, size)]
       const store = storeOn(full.pool)
@@ -20,33 +20,24 @@ export const backlog: Bench = {
       await seedOutbox(store, size)
       await seedInbox(store, 'stock', size)
 
-      const sending = await paired(
-        pairs,
-        () => empty.send(sends),
-        () => full.send(sends),
-      )
+      const sending = await compared(rounds, { empty: () => empty.send(sends), full: () => full.send(sends) })
       await empty.clear()
-      const draining = await paired(
-        pairs,
-        () => empty.drain(drains, true),
-        () => full.drain(drains, false),
-      )
-      const handling = await paired(
-        pairs,
-        () => empty.handle(handles),
-        () => full.handle(handles),
-      )
+      const draining = await compared(rounds, {
+        empty: () => empty.drain(drains, true),
+        full: () => full.drain(drains, false),
+      })
+      const handling = await compared(rounds, { empty: () => empty.handle(handles), full: () => full.handle(handles) })
       await Promise.all([empty.close(), full.close()])
       return [
-        { name: 'sends, nothing waiting', value: sending.base, unit: 'orders/s' },
-        { name: 'sends with the backlog', value: sending.other, unit: 'orders/s' },
-        { name: 'sends: ratio', value: sending.ratio, unit: '', reach: { atLeast: 0.85 } },
-        { name: 'published, nothing else waiting', value: draining.base, unit: 'messages/s' },
-        { name: 'published from the backlog', value: draining.other, unit: 'messages/s' },
-        { name: 'published: ratio', value: draining.ratio, unit: '', reach: { atLeast: 0.85 } },
-        { name: 'handled, inbox empty', value: handling.base, unit: 'messages/s' },
-        { name: 'handled with the backlog', value: handling.other, unit: 'messages/s' },
-        { name: 'handled: ratio', value: handling.ratio, unit: '', reach: { atLeast: 0.85 } },
+        { name: 'sends, nothing waiting', value: sending.rate('empty'), unit: 'orders/s' },
+        { name: 'sends with the backlog', value: sending.rate('full'), unit: 'orders/s' },
+        { name: 'sends: ratio', value: sending.ratio('full', 'empty'), unit: '', reach: { atLeast: 0.85 } },
+        { name: 'published, nothing else waiting', value: draining.rate('empty'), unit: 'messages/s' },
+        { name: 'published from the backlog', value: draining.rate('full'), unit: 'messages/s' },
+        { name: 'published: ratio', value: draining.ratio('full', 'empty'), unit: '', reach: { atLeast: 0.85 } },
+        { name: 'handled, inbox empty', value: handling.rate('empty'), unit: 'messages/s' },
+        { name: 'handled with the backlog', value: handling.rate('full'), unit: 'messages/s' },
+        { name: 'handled: ratio', value: handling.ratio('full', 'empty'), unit: '', reach: { atLeast: 0.85 } },
       ]
     }),
 }

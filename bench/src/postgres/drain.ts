@@ -11,7 +11,7 @@ export const drain: Bench = {
   run: ({ slice, database }) =>
     withDatabases(database, ['order'], async (order) => {
       const pool = poolOf(order.url)
-      const [rounds, messages] = slice ? [1, 10_000] : [5, 150_000]
+      const [rounds, messages] = slice ? [1, 10_000] : [5, 60_000]
       const rates: number[] = []
       for (let round = 0; round <= rounds; round++) {
         const store = storeOn(pool)
