@@ -1,15 +1,18 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
+import { filesWithoutServer } from './scripts/tests-on-servers.ts'
 
 // Our packages resolve to their sources, so no test waits for a build.
 const conditions = ['tandem-source']
 // Node 22 warns about node:sqlite on every start.
 const execArgv = ['--conditions=tandem-source', '--disable-warning=ExperimentalWarning']
 const setupFiles = ['packages/tandem/test/support/no-unhandled-rejections.ts']
+const exclude = [...configDefaults.exclude, ...filesWithoutServer()]
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
+    exclude,
     reporters: ['default', './scripts/closing-line-reporter.ts'],
     coverage: { provider: 'v8', include: ['packages/{tandem,cli}/src/**/*.ts'] },
     projects: [
@@ -36,7 +39,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        // One server for all of them, which npm has installed; where it has not, they are skipped with one line.
+        // One server for all of them, which npm has installed.
         test: {
           name: 'postgres',
           include: ['packages/tandem/test/postgres/**/*.test.ts'],
@@ -51,7 +54,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        // One server for all of them, which the system has installed; where it has not, they are skipped with one line.
+        // One server for all of them, which the system has installed.
         test: {
           name: 'mariadb',
           include: ['packages/tandem/test/mariadb/**/*.test.ts'],
@@ -70,7 +73,10 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['packages/*/test/faults/**/*.test.ts'],
-          globalSetup: 'packages/tandem/test/support/postgres-global.ts',
+          globalSetup: [
+            'packages/tandem/test/support/postgres-global.ts',
+            'packages/tandem/test/support/mariadb-global.ts',
+          ],
           pool: 'forks',
           maxWorkers: 1,
           testTimeout: 60_000,

@@ -23,8 +23,10 @@ const IS_LOST: Readonly<Record<Loss, string>> = {
   answer: 'it is done, and the answer is lost',
 }
 /** How a relay removes what it has published. */
-const REMOVES: Readonly<Record<ServerKind, string>> = { postgres: 'gone AS (DELETE FROM' }
-
+const REMOVES: Readonly<Record<ServerKind, Pick<CutRule, 'after' | 'at'>>> = {
+  postgres: { at: 'gone AS (DELETE FROM' },
+  mariadb: { after: 'DELETE o FROM', at: 'COMMIT' },
+}
 /** Milliseconds: how soon is looked at elsewhere. */
 const PATIENT = 20_000
 
@@ -101,7 +103,7 @@ for (const lose of LOSSES) {
 
   lossTest('The delete of a relay', 'order', lose, async ({ world, order, proxy }) => {
     const before = world.books.published().length
-    await cutWhile(proxy, { at: REMOVES[world.database.kind], lose }, () =>
+    await cutWhile(proxy, { ...REMOVES[world.database.kind], lose }, () =>
       order.ask('place', { orders: world.orders(8) }),
     )
     await order.event('loop.failed', ({ loop }) => loop === 'relay')

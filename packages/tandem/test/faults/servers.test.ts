@@ -28,6 +28,9 @@ const READ_ONLY: Readonly<Record<ServerKind, (database: ServerDatabase, on: bool
     database.execute('order', `ALTER SYSTEM SET default_transaction_read_only = ${on ? 'on' : 'off'}`)
     database.execute('order', 'SELECT pg_reload_conf()')
   },
+  mariadb: (database, on) => {
+    database.execute('order', `SET GLOBAL read_only = ${on ? 1 : 0}`)
+  },
 }
 
 describe.each(OWN_SERVERS)('$kind', ({ kind, isHere, start }) => {

@@ -1,12 +1,13 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import type { PostgresAddress } from '../../support/postgres-server.ts'
+import type { ServerAddress, ServerKind } from './protocol.ts'
 
 export type SqlValue = string | number | null
 export type SqlRow = Readonly<Record<string, SqlValue>>
 
 export interface SqlQuestion {
   readonly id: number
-  readonly address: PostgresAddress
+  readonly kind: ServerKind
+  readonly address: ServerAddress
   readonly sql: string
   readonly params: readonly SqlValue[]
 }
@@ -22,18 +23,20 @@ export class Unreachable extends Error {}
 
 /** Milliseconds to wait for an answer. */
 const PATIENCE = 5000
-const NOT_REACHABLE = /^(?:08|57P|ECONN|EPIPE|none$)/
+const NOT_REACHABLE = /^(?:08|57P|ECONN|EPIPE|ETIMEDOUT|PROTOCOL_|ER_SERVER_SHUTDOWN|none$)/
 
 /**
  * Asks a database server and blocks until it answers, as `DatabaseSync` does with a file: so the books read alike, whatever they are kept in.
  * The connections are those of a thread.
  */
 export class BlockingSql {
+  readonly #kind: ServerKind
   readonly #port
   readonly #answered = new Int32Array(new SharedArrayBuffer(4))
   #asked = 0
 
-  constructor() {
+  constructor(kind: ServerKind) {
+    this.#kind = kind
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const worker = new Worker(new URL('sql-worker.ts', import.meta.url), {
@@ -48,9 +51,9 @@ export class BlockingSql {
    * @param sql with parameters, one statement; without, any number
    * @throws Unreachable; any other error with the server's code
    */
-  query(address: PostgresAddress, sql: string, params: readonly SqlValue[] = []): readonly SqlRow[] {
+  query(address: ServerAddress, sql: string, params: readonly SqlValue[] = []): readonly SqlRow[] {
     const id = ++this.#asked
-    this.#port.postMessage({ id, address, sql, params } satisfies SqlQuestion)
+    this.#port.postMessage({ id, kind: this.#kind, address, sql, params } satisfies SqlQuestion)
     for (;;) {
       const before = Atomics.load(this.#answered, 0)
       const answer = receiveMessageOnPort(this.#port)?.message as (SqlAnswer & { id: number }) | undefined

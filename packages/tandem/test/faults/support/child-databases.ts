@@ -1,9 +1,12 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { createPool, type PoolConnection } from 'mysql2/promise'
 import { Pool, type PoolClient } from 'pg'
+import { mysql2 } from '../../../src/drivers/mysql2.ts'
 import { nodeSqlite, type NodeSqliteTransaction } from '../../../src/drivers/node-sqlite.ts'
 import { pg } from '../../../src/drivers/pg.ts'
 import type { Store } from '../../../src/spi/index.ts'
+import { mysql } from '../../../src/stores/mysql/index.ts'
 import { postgres } from '../../../src/stores/postgres/index.ts'
 import { sqlite } from '../../../src/stores/sqlite/index.ts'
 import type { SqlRow, SqlValue } from './blocking-sql.ts'
@@ -31,6 +34,8 @@ export function childDatabase(service: ServiceName, settings: Settings): ChildDa
       return sqliteDatabase(service, settings)
     case 'postgres':
       return postgresDatabase(database, settings)
+    case 'mariadb':
+      return mariadbDatabase(database, settings)
   }
 }
 
@@ -63,6 +68,30 @@ function postgresDatabase(
   return {
     store: postgres(pg(pool), { migrate }),
     run: async (tx, sql, ...params) => (await tx.query<SqlRow>(inDialect('postgres', sql), params)).rows,
+    makeTables: async () => undefined,
+    makeRoom: () => undefined,
+    end: () => pool.end(),
+  }
+}
+
+function mariadbDatabase(
+  { address, session = {}, pool: options = {} }: ServerSettings,
+  { lockTimeout, migrate }: Settings,
+): ChildDatabase<PoolConnection> {
+  const wanted = {
+    ...(lockTimeout === undefined ? {} : { innodb_lock_wait_timeout: Math.max(1, Math.round(lockTimeout / 1000)) }),
+    ...session,
+  }
+  const set = Object.entries(wanted).map(([name, value]) => `${name} = ${value}`)
+  const pool = createPool({ ...address, connectionLimit: options.max ?? 10 })
+  // Before anything else on the connection.
+  if (set.length > 0) pool.on('connection', (connection) => void connection.query(`SET ${set.join(', ')}`))
+  return {
+    store: mysql(mysql2(pool), { migrate }),
+    run: async (tx, sql, ...params) => {
+      const [rows] = await tx.query(inDialect('mariadb', sql), params)
+      return Array.isArray(rows) ? (rows as SqlRow[]) : []
+    },
     makeTables: async () => undefined,
     makeRoom: () => undefined,
     end: () => pool.end(),

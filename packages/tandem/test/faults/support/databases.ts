@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { PostgresAddress } from '../../support/postgres-server.ts'
 import { BlockingSql, type SqlRow, type SqlValue } from './blocking-sql.ts'
 import { inDialect, TABLES } from './dialects.ts'
-import type { DatabaseSettings, ServerKind, ServerSettings, ServiceName } from './protocol.ts'
+import type { DatabaseSettings, ServerAddress, ServerKind, ServerSettings, ServiceName } from './protocol.ts'
 
 /** What the services of a world keep their tables in. */
 export interface WorldDatabase {
@@ -61,65 +60,112 @@ export class SqliteFiles implements WorldDatabase {
   }
 }
 
-let blocking: BlockingSql | undefined
+/** What differs between the servers. */
+interface ServerDialect {
+  /** The code of: there is no such table. */
+  readonly noTable: string
+  readonly drop: (database: string) => string
+  /** Gives `n`: how many connections processes have to databases whose names are LIKE this. */
+  readonly sessions: (like: string) => string
+  /** Gives the `id`s of transactions that are open in such databases, and may be the process's. */
+  readonly open: (like: string, pid: number) => string
+}
+
+const SERVERS: Readonly<Record<ServerKind, ServerDialect>> = {
+  postgres: {
+    noTable: '42P01',
+    drop: (database) => `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`,
+    sessions: (like) => `SELECT count(*) AS n FROM pg_stat_activity
+      WHERE datname LIKE '${like}' AND application_name <> 'books'`,
+    open: (like, pid) => `SELECT pid AS id FROM pg_stat_activity
+      WHERE datname LIKE '${like}' AND application_name = 'child ${pid}' AND state <> 'idle'`,
+  },
+  mariadb: {
+    noTable: 'ER_NO_SUCH_TABLE',
+    drop: (database) => `DROP DATABASE IF EXISTS ${database}`,
+    sessions: (like) =>
+      `SELECT count(*) AS n FROM information_schema.processlist WHERE db LIKE '${like}' AND user = 'service'`,
+    // It does not say whose they are.
+    open: (like) => `SELECT t.trx_id AS id FROM information_schema.innodb_trx t
+      JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.db LIKE '${like}'`,
+  },
+}
+
+const blocking = new Map<ServerKind, BlockingSql>()
+
+function blockingSql(kind: ServerKind): BlockingSql {
+  const known = blocking.get(kind) ?? new BlockingSql(kind)
+  blocking.set(kind, known)
+  return known
+}
 
 /** A database for each service, on a server that may be shared. */
-export class PostgresDatabases implements ServerDatabase {
-  readonly kind = 'postgres'
-  readonly #server: PostgresAddress
+export class ServerDatabases implements ServerDatabase {
+  readonly kind: ServerKind
+  readonly #server: ServerAddress
   readonly #name = `faults_${randomBytes(6).toString('hex')}`
-  readonly #sql = (blocking ??= new BlockingSql())
+  readonly #sql: BlockingSql
 
-  constructor(server: PostgresAddress) {
+  /** @param server as its superuser */
+  constructor(kind: ServerKind, server: ServerAddress) {
+    this.kind = kind
     this.#server = server
+    this.#sql = blockingSql(kind)
+    if (kind === 'mariadb') this.#ask("CREATE USER IF NOT EXISTS 'service'@'127.0.0.1'")
     for (const service of ['order', 'stock'] as const) {
-      this.ask(`CREATE DATABASE ${this.address(service).database}`)
-      this.execute(service, inDialect('postgres', TABLES[service]))
+      const { database } = this.#address(service)
+      this.#ask(`CREATE DATABASE ${database}`)
+      if (kind === 'mariadb') this.#ask(`GRANT ALL PRIVILEGES ON ${database}.* TO 'service'@'127.0.0.1'`)
+      this.execute(service, inDialect(kind, TABLES[service]))
     }
   }
 
-  /** Of a service's database, past any proxy. */
-  address(service: ServiceName): PostgresAddress {
-    return { ...this.#server, database: `${this.#name}_${service}` }
-  }
-
   settings(service: ServiceName, port = this.#server.port): ServerSettings {
-    return { kind: 'postgres', address: { ...this.address(service), port } }
+    const { kind } = this
+    const address = { ...this.#address(service), port }
+    // MariaDB's superuser may do what nobody else may: write while the server is read-only.
+    return { kind, address: kind === 'mariadb' ? { ...address, user: 'service' } : address }
   }
 
   rows(service: ServiceName, sql: string, params: readonly SqlValue[]): readonly SqlRow[] {
     try {
-      return this.#sql.query(this.address(service), inDialect('postgres', sql), params)
+      return this.#sql.query(this.#address(service), inDialect(this.kind, sql), params)
     } catch (error) {
-      // undefined_table
-      if ((error as { code?: string }).code === '42P01') return []
+      if ((error as { code?: string }).code === SERVERS[this.kind].noTable) return []
       throw error
     }
   }
 
   execute(service: ServiceName, sql: string): readonly SqlRow[] {
-    return this.#sql.query(this.address(service), sql)
-  }
-
-  /** As `execute`, in no service's database. */
-  ask(sql: string): readonly SqlRow[] {
-    return this.#sql.query(this.#server, sql)
+    return this.#sql.query(this.#address(service), sql)
   }
 
   isHeldBy(pid: number): boolean {
-    return this.sessions(`application_name = 'child ${pid}' AND state <> 'idle'`) > 0
+    const { open } = SERVERS[this.kind]
+    const ids = (): readonly unknown[] => this.#ask(open(`${this.#name}%`, pid)).map(({ id }) => id)
+    const before = ids()
+    if (before.length === 0) return false
+    // Of those who go on, none lasts that long.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+    return ids().some((id) => before.includes(id))
   }
 
-  sessions(condition = 'true'): number {
-    const [row] = this.ask(`SELECT count(*) AS n FROM pg_stat_activity
-      WHERE datname LIKE '${this.#name}%' AND application_name <> 'books' AND ${condition}`)
-    return Number(row?.['n'])
+  sessions(): number {
+    return Number(this.#ask(SERVERS[this.kind].sessions(`${this.#name}%`))[0]?.['n'])
   }
 
   drop(): void {
-    for (const service of ['order', 'stock'] as const) {
-      this.ask(`DROP DATABASE IF EXISTS ${this.address(service).database} WITH (FORCE)`)
-    }
+    for (const service of ['order', 'stock'] as const)
+      this.#ask(SERVERS[this.kind].drop(this.#address(service).database))
+  }
+
+  /** Of a service's database, past any proxy. */
+  #address(service: ServiceName): ServerAddress {
+    return { ...this.#server, database: `${this.#name}_${service}` }
+  }
+
+  #ask(sql: string): readonly SqlRow[] {
+    return this.#sql.query(this.#server, sql)
   }
 }
 

@@ -10,13 +10,14 @@ export const TABLES: Readonly<Record<ServiceName, string>> = {
       (seq SERIES, order_id TEXT, message_id TEXT, message_key TEXT, attempt INTEGER, pid INTEGER);
     CREATE TABLE IF NOT EXISTS notes (text TEXT);
     CREATE TABLE IF NOT EXISTS counters (n INTEGER PRIMARY KEY, hits INTEGER);
-    INSERT INTO counters SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM counters);
-    INSERT INTO counters SELECT 2, 0 WHERE NOT EXISTS (SELECT 1 FROM counters WHERE n = 2)`,
+    INSERT INTO counters SELECT * FROM (SELECT 1 AS n, 0 AS hits UNION SELECT 2, 0) both_of_them
+      WHERE NOT EXISTS (SELECT 1 FROM counters)`,
 }
 
 const SERIES: Readonly<Record<Kind, string>> = {
   sqlite: 'INTEGER PRIMARY KEY',
   postgres: 'bigint GENERATED ALWAYS AS IDENTITY',
+  mariadb: 'BIGINT AUTO_INCREMENT PRIMARY KEY',
 }
 
 /**
@@ -28,6 +29,8 @@ export function inDialect(kind: Kind, sql: string): string {
   switch (kind) {
     case 'sqlite':
       return text
+    case 'mariadb':
+      return text.replaceAll(/(?<=[ ,])key(?=[ ,])/g, '`key`')
     case 'postgres': {
       let parameters = 0
       return text.replaceAll(/\btandem_(?=[a-z])/g, 'tandem.').replaceAll('?', () => `$${++parameters}`)

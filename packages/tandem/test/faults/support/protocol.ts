@@ -1,8 +1,15 @@
 import type { TandemEvent } from '../../../src/core/events.ts'
 import type { ConsumeOptions } from '../../../src/inbox/options.ts'
 import type { TandemOptions } from '../../../src/index.ts'
-import type { PostgresAddress } from '../../support/postgres-server.ts'
 import type { Order } from './messages.ts'
+
+/** Over TCP. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly database: string
+}
 
 export type ServiceName = 'order' | 'stock'
 
@@ -10,11 +17,11 @@ type Section = 'check' | 'relay' | 'retention'
 
 /** How a service reaches its database on a server. */
 export interface ServerSettings {
-  readonly kind: 'postgres'
-  readonly address: PostgresAddress
+  readonly kind: 'postgres' | 'mariadb'
+  readonly address: ServerAddress
   /** Settings of the server for every connection. */
   readonly session?: Readonly<Record<string, string | number>>
-  /** Options of the pool. */
+  /** Options of the pool; those with a `_` are PostgreSQL's. */
   readonly pool?: { readonly max?: number; readonly query_timeout?: number }
 }
 

@@ -1,6 +1,8 @@
+import { findMariadb } from '../../support/mariadb-binaries.ts'
+import { MariadbServer } from '../../support/mariadb-server.ts'
 import { findPostgres } from '../../support/postgres-binaries.ts'
 import { PostgresServer } from '../../support/postgres-server.ts'
-import { PostgresDatabases, type ServerDatabase } from './databases.ts'
+import { ServerDatabases, type ServerDatabase } from './databases.ts'
 import type { ServerKind } from './protocol.ts'
 
 /** A server that a test file has for itself, to do to it what it likes. */
@@ -29,7 +31,15 @@ export const OWN_SERVERS: readonly ServerType[] = [
     isHere: findPostgres() !== undefined,
     start: async () => {
       const server = await PostgresServer.start()
-      return Object.assign(server, { databases: () => new PostgresDatabases(server.address()) })
+      return Object.assign(server, { databases: () => new ServerDatabases('postgres', server.address()) })
+    },
+  },
+  {
+    kind: 'mariadb',
+    isHere: findMariadb() !== undefined,
+    start: async () => {
+      const server = await MariadbServer.start()
+      return Object.assign(server, { databases: () => new ServerDatabases('mariadb', server.address()) })
     },
   },
 ]

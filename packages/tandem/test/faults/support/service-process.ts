@@ -7,7 +7,7 @@ import type { CommandName, Commands, Report, Request, ServiceName, Settings } fr
 
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url))
 /** Milliseconds to wait for what must come; long, because it is only ever used up by a test that fails. */
-const BOUND = 15_000
+const BOUND = 30_000
 
 export interface Arming {
   /** `point` or `point:nth`. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, inject, test } from 'vitest'
 import { Unreachable } from './blocking-sql.ts'
 import { Books } from './books.ts'
-import { isLocked, PostgresDatabases, SqliteFiles, type ServerDatabase, type WorldDatabase } from './databases.ts'
+import { isLocked, ServerDatabases, SqliteFiles, type ServerDatabase, type WorldDatabase } from './databases.ts'
 import type { Behaviour, Order } from './messages.ts'
 import type { DatabaseSettings, ServerKind, ServiceName, Settings } from './protocol.ts'
 import { ServiceProcess, type Arming } from './service-process.ts'
@@ -214,7 +214,8 @@ export interface FaultTestOptions extends Partial<Settings> {
 
 /** Servers that all tests share: a test that harms one starts its own. */
 const SHARED: Readonly<Record<ServerKind, (() => ServerDatabase) | undefined>> = {
-  postgres: inject('postgres') && (() => new PostgresDatabases(inject('postgres')!.tcp)),
+  postgres: inject('postgres') && (() => new ServerDatabases('postgres', inject('postgres')!.tcp)),
+  mariadb: inject('mariadb') && (() => new ServerDatabases('mariadb', inject('mariadb')!.tcp)),
 }
 export const SERVER_KINDS = Object.keys(SHARED) as ServerKind[]
 
