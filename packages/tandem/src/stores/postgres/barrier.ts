@@ -2,26 +2,28 @@ import type { HalfAnswer } from '../../core/half-state.ts'
 import { isTandemError, TandemError } from '../../core/errors.ts'
 import type { Row } from '../../spi/driver.ts'
 import type { HalfSteps } from '../../spi/store.ts'
-import { clean, ROW_BY_ROW, type PostgresContext } from './context.ts'
+import { clean, ms, ROW_BY_ROW, type PostgresContext } from './context.ts'
+import { createSweep, fromHere, type Sweep } from './sweep.ts'
 
 export interface BarrierSteps<Tx> extends Pick<HalfSteps<Tx>, 'insertBarrier' | 'closeBarrier'> {
-  expireBarriers(olderThan: number, limit: number): Promise<number>
+  readonly expireBarriers: Sweep
 }
 
 /**
  * The row that says whether a local transaction has committed. Who inserts second waits for the first transaction to end; a check that
  * waits too long has no answer.
  */
-export function barrierSteps<Tx>({ tables, now, single, run, own }: PostgresContext<Tx>): BarrierSteps<Tx> {
+export function barrierSteps<Tx>({ tables, now, read, run, own }: PostgresContext<Tx>): BarrierSteps<Tx> {
   const { barrier, half } = tables
   const sql = {
     set: `INSERT INTO ${barrier} (id, decision, at) VALUES ($1::text, $2::text, ${now}) ON CONFLICT (id) DO NOTHING`,
     find: `SELECT decision FROM ${barrier} WHERE id = $1::text`,
     // A barrier is what a half message is decided by: it stays as long as that is there.
-    expire: `DELETE FROM ${barrier} WHERE id = ANY (ARRAY (
-      SELECT b.id FROM ${barrier} b WHERE b.at < ${now} - $1::float8 * interval '1 millisecond'
-        AND NOT EXISTS (SELECT 1 FROM ${half} h WHERE h.id = b.id ${ROW_BY_ROW})
-      ORDER BY b.at LIMIT $2::int4 FOR UPDATE OF b SKIP LOCKED))`,
+    expire: `WITH gone AS (DELETE FROM ${barrier} WHERE id = ANY (ARRAY (
+        SELECT b.id FROM ${barrier} b WHERE b.at < ${now} - $1::float8 * interval '1 millisecond' AND ${fromHere('b.at')}
+          AND NOT EXISTS (SELECT 1 FROM ${half} h WHERE h.id = b.id ${ROW_BY_ROW})
+        ORDER BY b.at LIMIT $2::int4 FOR UPDATE OF b SKIP LOCKED)) RETURNING at)
+      SELECT count(*)::int4 AS gone, ${ms('max(at)')} AS last FROM gone`,
   }
 
   const decisionOf = (rows: readonly Row[]): HalfAnswer | undefined => {
@@ -58,8 +60,6 @@ export function barrierSteps<Tx>({ tables, now, single, run, own }: PostgresCont
       }
     },
 
-    async expireBarriers(olderThan, limit) {
-      return (await single(sql.expire, [olderThan, limit])).changed
-    },
+    expireBarriers: createSweep(read, sql.expire),
   }
 }

@@ -8,6 +8,7 @@ import { barrierSteps } from './barrier.ts'
 import { clean, cleanOrNull, instantOf, instantParam, ms, plusMs, type PostgresContext } from './context.ts'
 import { createFences } from './fences.ts'
 import { SHARDS } from './outbox-write.ts'
+import { createSweep, fromHere } from './sweep.ts'
 
 export function halfSteps<Tx>(context: PostgresContext<Tx>): HalfSteps<Tx> {
   const { tables, now, single, read, run, own } = context
@@ -45,11 +46,13 @@ export function halfSteps<Tx>(context: PostgresContext<Tx>): HalfSteps<Tx> {
       ORDER BY next_check_at, seq LIMIT $2::int4`,
     nextByType: `SELECT ${ms('min(first.next_check_at)')} - ${ms(now)} AS next_in FROM ${types} CROSS JOIN LATERAL (
       SELECT next_check_at FROM ${half} WHERE ${ofType} AND next_check_at > ${now} ORDER BY next_check_at LIMIT 1) first`,
-    expire: `DELETE FROM ${half} WHERE seq = ANY (ARRAY (
-      SELECT seq FROM ${half} WHERE decided_at < ${now} - $1::float8 * interval '1 millisecond'
-      ORDER BY decided_at LIMIT $2::int4 FOR UPDATE SKIP LOCKED))`,
+    expire: `WITH gone AS (DELETE FROM ${half} WHERE seq = ANY (ARRAY (
+        SELECT seq FROM ${half} WHERE decided_at < ${now} - $1::float8 * interval '1 millisecond' AND ${fromHere('decided_at')}
+        ORDER BY decided_at LIMIT $2::int4 FOR UPDATE SKIP LOCKED)) RETURNING decided_at)
+      SELECT count(*)::int4 AS gone, ${ms('max(decided_at)')} AS last FROM gone`,
   }
   const { expireBarriers, ...barriers } = barrierSteps(context)
+  const expireHalves = createSweep(read, sql.expire)
 
   return {
     ...barriers,
@@ -103,8 +106,8 @@ export function halfSteps<Tx>(context: PostgresContext<Tx>): HalfSteps<Tx> {
     },
 
     async expire(olderThan, limit) {
-      const { changed } = await single(sql.expire, [olderThan, limit])
-      return changed >= limit ? changed : changed + (await expireBarriers(olderThan, limit - changed))
+      const gone = await expireHalves(olderThan, limit)
+      return gone >= limit ? gone : gone + (await expireBarriers(olderThan, limit - gone))
     },
   }
 }
