@@ -13,7 +13,6 @@ declare module 'vitest' {
 export default async function setUp(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (findMariadb() === undefined) {
     if (process.env['TANDEM_TEST_ALL'] === '1') throw new Error(MARIADB_MISSING)
-    process.stdout.write(`skipped: ${MARIADB_MISSING}\n`)
     project.provide('mariadb', undefined)
     return undefined
   }

@@ -13,7 +13,6 @@ declare module 'vitest' {
 export default async function setUp(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (findPostgres() === undefined) {
     if (process.env['TANDEM_TEST_ALL'] === '1') throw new Error(POSTGRES_MISSING)
-    process.stdout.write(`skipped: ${POSTGRES_MISSING}\n`)
     project.provide('postgres', undefined)
     return undefined
   }
