@@ -73,7 +73,10 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['packages/*/test/faults/**/*.test.ts'],
-          globalSetup: 'packages/tandem/test/support/postgres-global.ts',
+          globalSetup: [
+            'packages/tandem/test/support/postgres-global.ts',
+            'packages/tandem/test/support/mariadb-global.ts',
+          ],
           pool: 'forks',
           maxWorkers: 1,
           testTimeout: 60_000,
