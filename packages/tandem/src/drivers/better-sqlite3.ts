@@ -4,29 +4,12 @@
  * @module
  */
 import type { Driver, OpenContext, SqlValue } from '../spi/driver.ts'
-import type { SqliteBinding, SqliteStatement } from './sqlite-binding.ts'
+import { betterSqlite3Binding, type BetterSqlite3Database } from './sqlite-better-sqlite3.ts'
 import { SqliteDriver, type SqliteDriverOptions } from './sqlite-driver.ts'
 
-export type BetterSqlite3Options = SqliteDriverOptions
+export type { BetterSqlite3Database } from './sqlite-better-sqlite3.ts'
 
-/** What the driver uses of a `Database` of better-sqlite3. */
-export interface BetterSqlite3Database {
-  prepare(sql: string): {
-    readonly reader: boolean
-    run(...params: SqlValue[]): { readonly changes: number; readonly lastInsertRowid: number | bigint }
-    get(...params: SqlValue[]): unknown
-    all(...params: SqlValue[]): unknown[]
-    iterate(...params: SqlValue[]): IterableIterator<unknown>
-    raw(on: boolean): unknown
-    safeIntegers(on: boolean): unknown
-  }
-  exec(sql: string): unknown
-  close(): unknown
-  readonly open: boolean
-  readonly inTransaction: boolean
-  readonly name: string
-  readonly memory: boolean
-}
+export type BetterSqlite3Options = SqliteDriverOptions
 
 /** A database, or a function that is called once, when the driver opens, and makes one. */
 export type BetterSqlite3Source = BetterSqlite3Database | ((context: OpenContext) => BetterSqlite3Database)
@@ -65,42 +48,5 @@ export function betterSqlite3(
   source: BetterSqlite3Source,
   options?: BetterSqlite3Options,
 ): Driver<BetterSqlite3Transaction> {
-  return new SqliteDriver<BetterSqlite3Database, BetterSqlite3Transaction>(binding, source, options)
-}
-
-type Statement = ReturnType<BetterSqlite3Database['prepare']>
-type Constructor = new (
-  file: string,
-  options: { readonly readonly: boolean; readonly fileMustExist: boolean; readonly timeout: number },
-) => BetterSqlite3Database
-
-const binding: SqliteBinding<BetterSqlite3Database> = {
-  name: 'better-sqlite3',
-  isDatabase: (candidate): candidate is BetterSqlite3Database => {
-    if (typeof candidate !== 'object' || candidate === null) return false
-    const { prepare, exec, open, inTransaction, memory } = candidate as Partial<BetterSqlite3Database>
-    const flags = [open, inTransaction, memory]
-    return (
-      typeof prepare === 'function' && typeof exec === 'function' && flags.every((flag) => typeof flag === 'boolean')
-    )
-  },
-  isOpen: (db) => db.open,
-  inTransaction: (db) => db.inTransaction,
-  file: (db) => {
-    if (db.memory) return undefined
-    // `name` is what the user wrote: it may be relative to a directory that is not the current one any more.
-    const [main] = db.prepare('PRAGMA database_list').all() as { readonly file: string }[]
-    return main?.file === '' ? undefined : main?.file
-  },
-  connect: undefined,
-  connectLike: (db, file, { readOnly }) => {
-    const Database = db.constructor as Constructor
-    return new Database(file, { readonly: readOnly, fileMustExist: true, timeout: 0 })
-  },
-  plain: (statement: SqliteStatement) => {
-    const { raw, safeIntegers } = statement as Statement
-    raw.call(statement, false)
-    safeIntegers.call(statement, false)
-  },
-  returnsRows: (statement: SqliteStatement) => (statement as Statement).reader,
+  return new SqliteDriver<BetterSqlite3Database, BetterSqlite3Transaction>(betterSqlite3Binding, source, options)
 }

@@ -156,6 +156,21 @@ export function lendToCallback(pool: object, method: string): void {
   }
 }
 
+/** Has better-sqlite3 begin no transaction where one is open already. */
+export function lendTransaction(client: object): void {
+  if (lending.has(client)) return
+  lending.add(client)
+  type Work = (...args: unknown[]) => unknown
+  const methods = client as { transaction: (work: Work) => unknown }
+  const original = methods.transaction.bind(client)
+  methods.transaction = (work) => {
+    const slot = slotFor(client)
+    if (slot?.given === undefined) return original(work)
+    const bare: Work = (...args) => work(...args)
+    return Object.assign(bare, { default: bare, deferred: bare, immediate: bare, exclusive: bare })
+  }
+}
+
 /** The same for a library that runs a callback on its connections, as postgres.js does. */
 export function lendBegin(instance: object): void {
   if (lending.has(instance)) return

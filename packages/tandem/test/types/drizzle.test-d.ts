@@ -35,7 +35,7 @@ test('the transaction is the one of the database, with its schema', () => {
   // @ts-expect-error -- a pool: drizzle's own database is meant
   drizzle(pool)
   // @ts-expect-error -- an option that there is not
-  drizzle(db, { lockTimeout: 5000 })
+  drizzle(db, { timeout: 5000 })
   // @ts-expect-error -- the database is no transaction
   void drizzle(db).query('SELECT 1', [], db)
 })
