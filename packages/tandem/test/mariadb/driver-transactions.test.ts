@@ -177,10 +177,14 @@ describe.skipIf(!hasMariadb).each(LIBRARIES)('$name', (library) => {
         await driver.query('INSERT INTO t (id) VALUES (2)', [], tx)
       })
       expect(await ids()).toEqual([2])
-      // Reads do not hold on to a snapshot.
-      expect((await driver.query('SELECT id FROM t', [])).rows).toEqual([{ id: 2 }])
+      // A read does not hold on to its snapshot, nor to the table.
+      const reader = await open({ max: 1, settings: { autocommit: 0 } })
+      const [row] = (await reader.driver.query('SELECT id, connection_id() AS connection_ FROM t', [])).rows
+      expect(row?.['id']).toBe(2)
+      const held = `SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ${Number(row?.['connection_'])}`
+      expect(await queryMariadb(database.socket, held)).toEqual([])
       await executeMariadb(database.socket, 'DELETE FROM t')
-      expect((await driver.query('SELECT id FROM t', [])).rows).toEqual([])
+      expect((await reader.driver.query('SELECT id FROM t', [])).rows).toEqual([])
     })
 
     test('of another database is foreign', async () => {
