@@ -25,9 +25,15 @@ async function main(args: readonly string[]): Promise<number> {
       console.error(`${error.message}\n\n${USAGE}`)
       return 2
     }
-    console.error(`The demo cannot start: ${error instanceof Error ? error.message : String(error)}`)
+    console.error(`The demo cannot start: ${reason(error)}`)
     return 1
   }
+}
+
+/** An error for several addresses at once has no text of its own. */
+function reason(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map((one) => reason(one)).join('; ')
+  return error instanceof Error ? error.message : String(error)
 }
 
 async function withFolder(options: DemoOptions): Promise<number> {

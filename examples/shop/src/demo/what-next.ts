@@ -21,7 +21,7 @@ Everything is removed. To look into the databases yourself, run it again with --
   }
   const looks = SERVICES.map((service) => `  ${look(service, places.of(service))}`)
   const elsewhere = SERVICES.filter((service) => places.of(service).database !== 'sqlite')
-  const variables = elsewhere.map((service) => ` SHOP_${service.toUpperCase()}='${places.of(service).url}'`)
+  const variables = elsewhere.map((service) => ` SHOP_${service.toUpperCase()}='${shown(places.of(service).url)}'`)
   const config = relative(process.cwd(), join(import.meta.dirname, '../../tandem.config.ts'))
   console.log(`
 The files are in ${folder}. Look into the databases, if you have the clients:
@@ -42,10 +42,17 @@ function look(service: ServiceName, { database, url }: Place): string {
     case 'sqlite':
       return `sqlite3 ${join(url, `${service}.db`)} ${sql}`
     case 'postgres':
-      return `psql '${url}' -c ${sql}`
+      return `psql '${shown(url)}' -c ${sql}`
     case 'mysql':
       return `${mariadb(url)} -e ${sql}`
   }
+}
+
+/** No password on the screen: there stands PASSWORD in its place. */
+function shown(text: string): string {
+  const url = new URL(text)
+  if (url.password !== '') url.password = 'PASSWORD'
+  return url.href
 }
 
 /** Its client takes no connection string. */
