@@ -14,8 +14,10 @@ export const LEASE = 1000
 /** Milliseconds that a machine may add to what the library promises, at least. */
 const SLACK = 1500
 
-/** Milliseconds from a report to the look at the books, which takes its time, too: many come at once. */
+/** Milliseconds from a report to the look at the books, at least: many come at once. */
 const LOOK_AFTER = 25
+/** How many times as long as the last look it is until the next one. */
+const LOOK_SHARE = 8
 
 const DEFAULTS: Omit<Settings, 'folder' | 'database'> = {
   lease: LEASE,
@@ -41,6 +43,7 @@ export class World<Database extends WorldDatabase = WorldDatabase> {
   #slowestStart = 0
   #placed = 0
   #looking = false
+  #took = 0
 
   constructor(databaseIn: (folder: string) => Database, settings: Partial<Settings> = {}) {
     this.folder = mkdtempSync(join(tmpdir(), 'tandem-faults-'))
@@ -189,14 +192,19 @@ export class World<Database extends WorldDatabase = WorldDatabase> {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  /** Reports that come one after another are looked at together. */
+  /** Reports that come one after another are looked at together, the less often the longer a look takes: nobody else runs meanwhile. */
   #told(): void {
     if (this.#looking) return
     this.#looking = true
-    setTimeout(() => {
-      this.#looking = false
-      for (const look of this.#watchers) look()
-    }, LOOK_AFTER)
+    setTimeout(
+      () => {
+        this.#looking = false
+        const began = performance.now()
+        for (const look of this.#watchers) look()
+        this.#took = performance.now() - began
+      },
+      Math.max(LOOK_AFTER, LOOK_SHARE * this.#took),
+    )
   }
 }
 
