@@ -81,6 +81,28 @@ export function transactionCases<Tx>(options: DriverConformanceOptions<Tx>): Con
       assert.equal(Number(row?.['n']), 20)
     }),
 
+    ...(options.capabilities.pipelining === true
+      ? [
+          it('commits a statement that nobody has waited for, and nothing when it fails', async ({
+            driver,
+            ids,
+            table,
+          }) => {
+            const sql = `INSERT INTO ${table} (id) VALUES (1)`
+            const unawaited = (times: number): Promise<void> =>
+              driver.transaction((tx) => {
+                for (let i = 0; i < times; i++) driver.query(sql, [], tx).catch(() => undefined)
+                return Promise.resolve()
+              })
+            // The second has the same key.
+            await rejectsWith(unawaited(2), 'TRANSACTION_ENDED')
+            assert.deepEqual(await ids(), [])
+            await unawaited(1)
+            assert.deepEqual(await ids(), [1])
+          }),
+        ]
+      : []),
+
     it('says of itself what it is', ({ driver }) => {
       assert.deepEqual(driver.capabilities, options.capabilities)
       assert.equal(driver.dialect, options.dialect)

@@ -8,6 +8,7 @@ interface Library<Pool, Tx> {
   readonly name: string
   readonly connect: (address: PostgresAddress) => Pool
   readonly driver: (pool: Pool) => Driver<Tx>
+  readonly pipelining?: boolean
 }
 
 /** The conformance options of one library. All cases share two databases; each makes a table of its own. */
@@ -25,7 +26,7 @@ export function postgresConformance<Pool extends { end(): Promise<unknown> }, Tx
   return {
     name: library.name,
     dialect: 'postgres',
-    capabilities: { concurrentTransactions: true },
+    capabilities: { concurrentTransactions: true, ...(library.pipelining === true ? { pipelining: true } : {}) },
     siblings: true,
     make: () => {
       const pools: Pool[] = []

@@ -13,4 +13,11 @@ describe.skipIf(!hasPostgres)('pg', () => {
   register(driverConformance(postgresConformance(plain, 'tcp')), { describe, it })
   const prepared = { name: 'pg, prepared', connect, driver: (pool: Pool) => pg(pool, { prepare: true }) }
   register(driverConformance(postgresConformance(prepared, 'socket')), { describe, it })
+  const pipelining = {
+    name: 'pg, pipelining',
+    connect: (address: object): Pool => new Pool({ ...address, max: 5, pipeline: true }),
+    driver: (pool: Pool) => pg(pool),
+    pipelining: true,
+  }
+  register(driverConformance(postgresConformance(pipelining, 'socket')), { describe, it })
 })
