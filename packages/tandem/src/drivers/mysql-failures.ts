@@ -90,6 +90,13 @@ const NO_CONNECTION =
   /(?:^| - )(?:Can't add new command when connection is in closed state|Can't write in closed state|Pool is closed\.)$/
 const POOL_EXHAUSTED = /(?:^| - )(?:No connections available\.|Queue limit reached\.)$/
 
+/** Where an error has the one below it: most of them, TypeORM, Sequelize. */
+interface Wrapping {
+  readonly cause?: unknown
+  readonly driverError?: unknown
+  readonly original?: unknown
+}
+
 /** A chain of causes may be a ring. */
 const DEEPEST = 8
 
@@ -99,7 +106,8 @@ export function classify(error: unknown): FailureKind {
     const kind = classifyOne(current)
     if (kind !== 'other') return kind
     // Query builders wrap the error of the library below them.
-    current = (current as { cause?: unknown }).cause
+    const { cause, driverError, original } = current as Wrapping
+    current = cause ?? driverError ?? original
   }
   return 'other'
 }

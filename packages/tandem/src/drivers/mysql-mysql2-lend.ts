@@ -29,6 +29,8 @@ export function lendConnection(raw: CoreConnection): Lent<CoreConnection, Guard>
   const connection: CoreConnection = new Proxy(raw, {
     get: (_, name) => {
       if (own.has(name)) return own.get(name)
+      // The one with promises is around this one, too.
+      if (name === 'promise') return raw.promise.bind(connection)
       const value: unknown = Reflect.get(core, name, core)
       return typeof value === 'function' ? (value.bind(core) as unknown) : value
     },

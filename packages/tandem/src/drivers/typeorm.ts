@@ -1,11 +1,12 @@
 /**
- * PostgreSQL through the package `typeorm`.
+ * PostgreSQL, MySQL and MariaDB through the package `typeorm`.
  *
  * @module
  */
 import { TandemError } from '../core/errors.ts'
 import type { Driver } from '../spi/driver.ts'
 import type { PgOptions } from './postgres-pg-binding.ts'
+import { typeormOnMysql2 } from './typeorm-mysql.ts'
 import { typeormOnPostgres } from './typeorm-postgres.ts'
 import type { TypeormSource } from './typeorm-runner.ts'
 
@@ -17,6 +18,7 @@ export interface TypeormDataSource {
   createQueryRunner(): { startTransaction(): Promise<void>; release(): Promise<void> }
 }
 
+/** `prepare` is for PostgreSQL only. */
 export type TypeormOptions = PgOptions
 
 /**
@@ -26,13 +28,14 @@ export type TypeormOptions = PgOptions
 export type TypeormTransaction<D extends TypeormDataSource> = D['manager']
 
 /**
- * Runs Tandem on a `DataSource` of TypeORM for PostgreSQL, through the pool of `pg` that the data source has made. It has to be initialized
+ * Runs Tandem on a `DataSource` of TypeORM of the type `postgres`, `mysql` or `mariadb`, through the pool of `pg` or `mysql2` that it has made. It has to be initialized
  * when Tandem starts; Tandem never closes it.
  *
  * Tandem's own statements go to the connection of the transaction, past TypeORM's logger and its subscribers, so that no payload gets into a
- * query log. A handler's transaction begins with the isolation level that the data source says, or the database. It refuses everything once
+ * query log. A handler's transaction begins with the isolation level that the database has as its default, on PostgreSQL with that of the
+ * data source where it says one. It refuses everything once
  * it has ended, and BEGIN, COMMIT and ROLLBACK always; `manager.transaction` in it is a savepoint. Subscribers are told of the commit when
- * PostgreSQL has committed; what they do or throw then changes nothing in it.
+ * the database has committed; what they do or throw then changes nothing in it.
  *
  * @throws TandemError `CONFIG_INVALID`, `OPTION_UNKNOWN`
  */
@@ -48,9 +51,11 @@ function driverFor(dataSource: unknown, options: TypeormOptions): Driver<object>
   if (typeof createQueryRunner !== 'function' || settings === undefined || driver === undefined) {
     throw new TandemError('CONFIG_INVALID', 'typeorm: pass a DataSource of the package typeorm')
   }
-  if (settings.type === 'postgres') return typeormOnPostgres(dataSource as TypeormSource, options)
+  const source = dataSource as TypeormSource
+  if (settings.type === 'postgres') return typeormOnPostgres(source, options)
+  if (settings.type === 'mysql' || settings.type === 'mariadb') return typeormOnMysql2(source, options)
   throw new TandemError(
     'CONFIG_INVALID',
-    `typeorm: a DataSource of the type ${settings.type} is not supported; it takes postgres`,
+    `typeorm: a DataSource of the type ${settings.type} is not supported; it takes postgres, mysql and mariadb`,
   )
 }

@@ -7,14 +7,15 @@ import type { LibraryOptions, Opened } from './library.ts'
 
 /** What the database said; some libraries wrap it. */
 function innermost(error: unknown): unknown {
-  const { cause, meta, originalCode } = error as {
+  const { cause, original, meta, originalCode } = error as {
     cause?: unknown
+    original?: unknown
     meta?: { driverAdapterError?: unknown }
     originalCode?: string
   }
   // Prisma's, which has its own codes.
   if (originalCode !== undefined) return { ...(error as object), code: originalCode }
-  const below = cause ?? meta?.driverAdapterError
+  const below = cause ?? original ?? meta?.driverAdapterError
   return below === undefined ? error : innermost(below)
 }
 

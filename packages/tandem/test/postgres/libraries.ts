@@ -8,6 +8,7 @@ import { drizzleOverPg, drizzleOverPostgresJs } from './libraries-drizzle.ts'
 import { knexLibrary } from './libraries-knex.ts'
 import { kyselyLibrary } from './libraries-kysely.ts'
 import { prismaLibrary } from './libraries-prisma.ts'
+import { sequelizeLibrary } from './libraries-sequelize.ts'
 import { typeormLibrary } from './libraries-typeorm.ts'
 import { timeoutOf, type Library, type Rows } from './library.ts'
 
@@ -78,5 +79,6 @@ export const LIBRARIES: readonly Library[] = [
   kyselyLibrary,
   knexLibrary,
   prismaLibrary,
+  sequelizeLibrary,
   typeormLibrary,
 ]

@@ -5,6 +5,7 @@ import * as kysely from '../../../../examples/drivers/src/kysely.ts'
 import * as pg from '../../../../examples/drivers/src/pg.ts'
 import * as postgresJs from '../../../../examples/drivers/src/postgres-js.ts'
 import * as prisma from '../../../../examples/drivers/src/prisma.ts'
+import * as sequelize from '../../../../examples/drivers/src/sequelize.ts'
 import * as typeorm from '../../../../examples/drivers/src/typeorm.ts'
 import { createDatabase, hasPostgres, query } from '../support/postgres.ts'
 import { runSamples, type SampleDatabase } from '../support/samples.ts'
@@ -22,5 +23,5 @@ async function create(): Promise<SampleDatabase> {
 }
 
 describe.skipIf(!hasPostgres)('the samples of docs/guides/drivers.md run on PostgreSQL', () => {
-  runSamples({ drizzle, knex, kysely, pg, 'postgres-js': postgresJs, prisma, typeorm }, create)
+  runSamples({ drizzle, knex, kysely, pg, 'postgres-js': postgresJs, prisma, sequelize, typeorm }, create)
 })
