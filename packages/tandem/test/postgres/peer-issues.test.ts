@@ -149,7 +149,7 @@ describe.skipIf(databases === undefined)('an issue of a peer', () => {
       tandem.consume(Placed, () => undefined)
       await tandem.start()
       for (let round = 1; round <= 3; round++) {
-        await control.run('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1', [
+        await control.run('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [
           applicationName,
         ])
         // Each dead connection of the pool may fail one of them.

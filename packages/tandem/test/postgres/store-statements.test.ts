@@ -289,14 +289,17 @@ describe.skipIf(databases === undefined)('the statements of the PostgreSQL store
       await control.run(`INSERT INTO ${schema}.outbox (shard, written_at, id, topic, key, type, headers, body)
         SELECT n % 16, now(), n, 't', n, 't', '{}', '' FROM generate_series(1, 50000) n`)
       for (let i = 0; i < 20; i++) expect(await round()).toBe(100)
+      const [server] = await sql.unsafe(`SELECT current_setting('server_version_num')::int4 / 10000 AS version`)
+      const version = Number(server?.['version'])
       // Before PostgreSQL 15 they are collected by another process, and half a second later at the latest.
-      const [server] = await sql.unsafe(`SELECT current_setting('server_version_num')::int4 >= 150000 AS flushes`)
-      if (server?.['flushes'] === true) await sql.unsafe('SELECT pg_stat_force_next_flush()')
-      const plans = await sql.unsafe(
-        `SELECT generic_plans::int AS generic FROM pg_prepared_statements WHERE statement LIKE 'WITH look%' AND generic_plans > 0`,
-      )
-      // Otherwise this shows nothing.
-      expect(plans.length).toBeGreaterThan(0)
+      if (version >= 15) await sql.unsafe('SELECT pg_stat_force_next_flush()')
+      if (version >= 14) {
+        const plans = await sql.unsafe(
+          `SELECT generic_plans::int AS generic FROM pg_prepared_statements WHERE statement LIKE 'WITH look%' AND generic_plans > 0`,
+        )
+        // Otherwise this shows nothing.
+        expect(plans.length).toBeGreaterThan(0)
+      }
       // 300 for each round, and those of the INSERTs' indexes; the whole table would be 50,000 each time.
       expect(await fetched()).toBeLessThan(50_000)
     } finally {
