@@ -128,6 +128,11 @@ export function rowsOf(row: string, count: number): string {
   return Array<string>(count).fill(row).join(', ')
 }
 
+/** The same SELECT a number of times, each with its parameters, for one result. Older servers refuse brackets around one alone. */
+export function unionOf(count: number, select: string): string {
+  return count === 1 ? select : Array<string>(count).fill(`(${select})`).join(' UNION ALL ')
+}
+
 /** A text as UTF-8 can have it: without halves of characters. Messages of others may have some. */
 export function clean(text: string): string {
   return text.toWellFormed()

@@ -16,6 +16,7 @@ import {
   ms,
   plusMs,
   rowsOf,
+  unionOf,
   WHOLE,
   type MysqlContext,
 } from './context.ts'
@@ -54,7 +55,7 @@ export function halfSteps<Tx>(context: MysqlContext<Tx>): HalfSteps<Tx> {
       ORDER BY next_check_at, seq LIMIT ${limit}`,
     nextByType: textsByCount(
       (count) => `SELECT ${ms('min(next_check_at)')} - ${ms(now)} AS next_in
-        FROM (${each(count, `SELECT min(next_check_at) AS next_check_at FROM ${ofType} AND next_check_at > ${now}`)}) first`,
+        FROM (${unionOf(count, `SELECT min(next_check_at) AS next_check_at FROM ${ofType} AND next_check_at > ${now}`)}) first`,
     ),
     expired: (
       limit: number,

@@ -1,7 +1,7 @@
 import type { OutboxSteps } from '../../spi/store.ts'
 import { integer, optionalInteger } from '../shared/rows.ts'
 import { textsByCount } from '../shared/statements.ts'
-import { ms, NUMBERS, type MysqlContext } from './context.ts'
+import { ms, NUMBERS, unionOf, type MysqlContext } from './context.ts'
 import type { Fences } from './fences.ts'
 import { earlierHeld } from './outbox-behind.ts'
 import { createLockHeld } from './turns.ts'
@@ -18,12 +18,11 @@ export function createPromote<Tx>(context: MysqlContext<Tx>, fencing: Fences<Tx>
   const listed = `FROM ${NUMBERS} listed STRAIGHT_JOIN ${held} h FORCE INDEX (PRIMARY) ON h.seq = listed.value`
   /** The first of each shard from its index, a shard a parameter. */
   const eachShard = (count: number, condition: string, limit: number): string =>
-    Array<string>(count)
-      .fill(
-        `(SELECT x.seq, x.due_at FROM ${held} x FORCE INDEX (by_due)
-          WHERE x.shard = ? AND x.due_at ${condition} AND NOT ${earlierHeld(held, 'x')} ORDER BY x.due_at LIMIT ${limit})`,
-      )
-      .join(' UNION ALL ')
+    unionOf(
+      count,
+      `SELECT x.seq, x.due_at FROM ${held} x FORCE INDEX (by_due)
+        WHERE x.shard = ? AND x.due_at ${condition} AND NOT ${earlierHeld(held, 'x')} ORDER BY x.due_at LIMIT ${limit}`,
+    )
   const sql = {
     next: textsByCount(
       (count) => `SELECT ${ms('min(due_at)')} - ${ms(now)} AS next_in FROM (${eachShard(count, 'IS NOT NULL', 1)}) due`,

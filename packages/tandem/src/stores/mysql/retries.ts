@@ -2,7 +2,7 @@ import type { FailedAttempt, InboxSteps } from '../../spi/store.ts'
 import { retryMessage } from '../shared/messages.ts'
 import { flag, integer, optionalInteger } from '../shared/rows.ts'
 import { textsByCount } from '../shared/statements.ts'
-import { clean, idParam, ms, plusMs, WHOLE, type MysqlContext } from './context.ts'
+import { clean, idParam, ms, plusMs, unionOf, WHOLE, type MysqlContext } from './context.ts'
 import type { InboxRows } from './inbox-rows.ts'
 
 type RetrySteps<Tx> = Pick<InboxSteps<Tx>, 'due' | 'beginRetry' | 'completeRetry' | 'failRetry'>
@@ -30,7 +30,7 @@ export function retrySteps<Tx>({ tables, now, read, run, own }: MysqlContext<Tx>
       )} ORDER BY due_at, seq LIMIT ${limit}`,
     next: textsByCount(
       (count) =>
-        `SELECT ${ms('min(due_at)')} - ${ms(now)} AS next_in FROM (${each(
+        `SELECT ${ms('min(due_at)')} - ${ms(now)} AS next_in FROM (${unionOf(
           count,
           `SELECT x.due_at FROM ${ofGroup} AND x.due_at > ${now} AND ${first} ORDER BY x.due_at LIMIT 1`,
         )}) first`,
