@@ -1,9 +1,5 @@
 /** What others do in the same database, and what it is set to: locks, deadlocks, time-outs, an old snapshot, a full disk, a dead line. */
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as passed } from 'node:timers/promises'
 import pg from 'pg'
 import { expect } from 'vitest'
@@ -11,6 +7,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts'
 import type { Order } from './support/messages.ts'
 import type { ServiceName } from './support/protocol.ts'
 import type { ServiceProcess } from './support/service-process.ts'
+import { fullDisk } from './support/small-disk.ts'
 import { LEASE, serverTest, type FaultTestOptions, type ServerWorld } from './support/world.ts'
 
 /** Longest pause of a loop that has failed for a while. */
@@ -64,26 +61,6 @@ const failedWith =
   ({ error }: Record<string, unknown>): boolean =>
     (error as { code: string }).code === code
 
-/** A disk of a few megabytes, where this process may mount one. */
-function mountSmallDisk() {
-  const path = mkdtempSync(join(tmpdir(), 'tandem-disk-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,uid=65534,gid=65534,mode=700', 'tmpfs', path])
-  const filler = join(path, 'filler')
-  return {
-    path,
-    name: `disk_${randomBytes(4).toString('hex')}`,
-    fill: () => {
-      const { bavail, bsize } = statfsSync(path)
-      writeFileSync(filler, Buffer.alloc(bavail * bsize))
-    },
-    makeRoom: () => rmSync(filler, { force: true }),
-    remove: () => {
-      execFileSync('umount', ['-l', path])
-      rmSync(path, { recursive: true, force: true })
-    },
-  }
-}
-
 serverTest(
   '4. A row with a lower sequence number commits later: it is not skipped, and other keys go on',
   async (world) => {
@@ -105,20 +82,23 @@ serverTest(
   async (world) => {
     const { order, stock } = await startBoth(world)
     const [one] = world.orders(1, { does: 'cross' }) as [Order]
-    const crossed = stock.ask('cross', { order: 'user' })
+    const crossing = isRefused(stock.ask('cross', { order: 'user' }))
     await stock.begun('user')
     await order.ask('place', { orders: [one] })
     await stock.begun(one.order)
     await stock.ask('release', { order: 'user' })
     await stock.ask('release', { order: one.order })
-    await crossed
+    // PostgreSQL lets the first lose that looks for a deadlock, MariaDB the one that has written less.
+    const userLost = await crossing
+    expect(userLost).toBe(world.database.kind === 'mariadb')
     await ends(world)
     expect(stock.events('message.failed')).toEqual([])
     expect(world.books.effects().filter((effect) => effect.order === one.order)).toMatchObject([{ attempt: 1 }])
+    const hits = userLost ? 1 : 2
+    expect(world.books.rows('stock', 'SELECT hits FROM counters')).toEqual([{ hits }, { hits }])
+    // It tells twice where it is, each time that it begins.
     const begun = stock.reports.filter((report) => report.kind === 'begun' && report.order === one.order)
-    // It tells twice where it is.
-    expect(begun.length).toBeGreaterThan(2)
-    expect(world.books.rows('stock', 'SELECT hits FROM counters')).toEqual([{ hits: 2 }, { hits: 2 }])
+    expect(begun.length).toBe(userLost ? 2 : 4)
   },
 )
 
@@ -238,34 +218,27 @@ serverTest(
     const { order, stock } = await startBoth(world)
     const pad = (): string => randomBytes(200_000).toString('hex')
     const large = (): Order[] => world.orders(1).map((one) => ({ ...one, pad: pad() }))
-    const disk = mountSmallDisk()
-    const move = (service: ServiceName, table: string, to: string) =>
-      world.database.execute(service, `ALTER TABLE ${table} SET TABLESPACE ${to}`)
+    const disk = fullDisk(world.database)
     try {
-      world.database.execute('order', `CREATE TABLESPACE ${disk.name} LOCATION '${disk.path}'`)
-      move('order', 'tandem.outbox', disk.name)
-      disk.fill()
-      const refused = large()
-      await expect(order.ask('place', { orders: refused })).rejects.toMatchObject({ code: 'STORE_FULL' })
-      expect(world.books.orders().has(refused[0]!.order)).toBe(false)
+      disk.fill('order', 'tandem.outbox')
+      const [refused] = large() as [Order]
+      await expect(order.ask('place', { orders: [refused] })).rejects.toMatchObject({ code: 'STORE_FULL' })
+      expect(world.books.orders().has(refused.order)).toBe(false)
       disk.makeRoom()
-      move('order', 'tandem.outbox', 'pg_default')
 
-      move('stock', 'notes', disk.name)
-      disk.fill()
-      const [waiting] = large() as [Order]
-      await order.ask('place', { orders: [waiting] })
+      disk.fill('stock', 'notes')
+      const waiting = large() as [Order]
+      await order.ask('place', { orders: waiting })
       await stock.event('loop.failed', failedWith('STORE_FULL'))
-      expect(world.books.effectCounts().has(waiting.order)).toBe(false)
+      expect(delivered(world, waiting)).not.toEqual([])
       disk.makeRoom()
       await world.settled(BACKOFF + LEASE + world.soon)
       expect(stock.events('message.failed')).toEqual([])
-      expect(world.books.effects().filter((effect) => effect.order === waiting.order)).toMatchObject([{ attempt: 1 }])
-      move('stock', 'notes', 'pg_default')
-      world.database.execute('stock', `DROP TABLESPACE ${disk.name}`)
+      expect(world.books.effects().filter((effect) => effect.order === waiting[0].order)).toMatchObject([
+        { attempt: 1 },
+      ])
       await ends(world)
     } finally {
-      disk.makeRoom()
       disk.remove()
     }
   },
