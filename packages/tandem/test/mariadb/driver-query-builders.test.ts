@@ -32,7 +32,7 @@ const LIBRARIES = [
       const db = connectDrizzle({ client: pool })
       const own = db as unknown as DrizzleLike
       return {
-        driver: drizzle(db) as Driver<object>,
+        driver: drizzle(db),
         run: async (tx, text) => (tx as DrizzleLike).execute(sql.raw(text)),
         begin: (level, work) => own.transaction(work, level === undefined ? undefined : { isolationLevel: level }),
         nest: (tx, work) => (tx as DrizzleLike).transaction(work),
@@ -47,7 +47,7 @@ const LIBRARIES = [
       type Level = NonNullable<Knex.TransactionConfig['isolationLevel']>
       return {
         driver: knex(db) as Driver<object>,
-        run: async (tx, text) => (await (tx as Knex.Transaction).raw<unknown[]>(text))[0],
+        run: async (tx, text) => (tx as Knex.Transaction).raw(text),
         begin: (level, work) =>
           db.transaction((trx) => work(trx), level === undefined ? {} : { isolationLevel: level as Level }),
         nest: (tx, work) => (tx as Knex.Transaction).transaction((inner) => work(inner)),
