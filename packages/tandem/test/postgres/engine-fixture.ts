@@ -65,6 +65,8 @@ export const CONNECT: Readonly<Record<'pg' | 'postgres.js', Connect>> = {
       user,
       max,
       prepare,
+      // A connection that is cut while it asks for the types leaves a rejection behind that nobody can catch (3.4.9).
+      fetch_types: false,
       onnotice: () => undefined,
       connection: { application_name: applicationName },
     })
