@@ -4,7 +4,7 @@ const TOKEN =
 const COMMENT = /^(?:--\s|--$|#|\/\*)/
 
 /** What is in such a comment is run. */
-const RUN_COMMENT = /\/\*M?!\d*/g
+const RUN_COMMENT = /\/\*M?!\d*([\s\S]*?)(?:\*\/|$)/g
 
 /** The first word of a statement, behind white space and comments. */
 const FIRST_WORD = /^(?:\s|--\s[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|\/\*(?!M?!)[\s\S]*?\*\/|;)*([A-Za-z]+)/
@@ -28,7 +28,7 @@ export function effectOf(sql: string): Effect {
   const isPlain = isSingle && !sql.includes('/*!') && !sql.includes('/*M!')
   // Nearly every statement is decided here.
   if (isPlain && !SUSPECTS.has(FIRST_WORD.exec(sql)?.[1]?.toUpperCase() ?? '')) return 'none'
-  const effects = statementsOf(sql.replaceAll(RUN_COMMENT, ' ')).map(effectOfOne)
+  const effects = statementsOf(sql.replaceAll(RUN_COMMENT, ' $1 ')).map(effectOfOne)
   return effects.find((effect) => effect === 'control') ?? effects.find((effect) => effect === 'commit') ?? 'none'
 }
 
