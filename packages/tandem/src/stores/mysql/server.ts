@@ -3,7 +3,7 @@ import { integer, text } from '../shared/rows.ts'
 import type { Row } from '../../spi/driver.ts'
 
 /** What differs between the servers that speak this dialect. */
-export interface Flavour {
+interface Flavour {
   readonly name: 'MySQL' | 'MariaDB'
   /** Major, minor, patch. */
   readonly oldest: readonly [number, number, number]
