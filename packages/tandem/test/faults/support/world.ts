@@ -134,8 +134,15 @@ export class World<Database extends WorldDatabase = WorldDatabase> {
         resolve(performance.now() - began)
       }
       const timer = setTimeout(() => {
+        // The last look may have been a while ago.
+        look()
+        if (!this.#watchers.has(look)) return
         end()
-        reject(new Error(`after ${within} ms:\n${open().join('\n')}`))
+        try {
+          reject(new Error(`after ${within} ms:\n${open().join('\n')}`))
+        } catch (error) {
+          reject(new Error(`after ${within} ms the database cannot be reached`, { cause: error }))
+        }
       }, within)
       this.#watchers.add(look)
       look()
@@ -225,7 +232,7 @@ const SHARED: Readonly<Record<ServerKind, (() => ServerDatabase) | undefined>> =
   postgres: inject('postgres') && (() => new ServerDatabases('postgres', inject('postgres')!.tcp)),
   mariadb: inject('mariadb') && (() => new ServerDatabases('mariadb', inject('mariadb')!.tcp)),
 }
-export const SERVER_KINDS = Object.keys(SHARED) as ServerKind[]
+const SERVER_KINDS = Object.keys(SHARED) as ServerKind[]
 
 /**
  * A test in a world of its own, on each database. Those on servers are skipped where there is none. Tests of a file run beside each other:
