@@ -21,7 +21,7 @@ export interface Connections {
   end(): Promise<void>
 }
 
-export interface ConnectionOptions {
+interface ConnectionOptions {
   readonly max?: number
   /** Whether Tandem's statements are prepared. Default false. */
   readonly prepare?: boolean
