@@ -19,6 +19,9 @@ export const backlog: Bench = {
       await store.open({ service: 'order' })
       await seedOutbox(store, size)
       await seedInbox(store, 'stock', size)
+      // What a server has long done with rows that have been there for a while.
+      await fullDatabase.query('VACUUM (ANALYZE) tandem.outbox, tandem.inbox')
+      await fullDatabase.query('CHECKPOINT')
 
       const sending = await compared(rounds, { empty: () => empty.send(sends), full: () => full.send(sends) })
       await empty.clear()
