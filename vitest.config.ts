@@ -93,7 +93,8 @@ export default defineConfig({
           include: ['examples/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
           pool: 'forks',
           maxWorkers: 1,
-          testTimeout: 120_000,
+          // One test runs the demo three times, and a machine may be busy.
+          testTimeout: 300_000,
           hookTimeout: 120_000,
           execArgv,
           sequence: { groupOrder: 2 },
