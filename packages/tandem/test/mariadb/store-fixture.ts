@@ -39,6 +39,9 @@ export async function storeDatabases(): Promise<StoreDatabases | undefined> {
   return { control: { run }, home: databases[0]!.socket, away: databases[1]!.socket }
 }
 
+/** Of the store on the other database. Its tables are made once for a test file: no case writes into them. */
+export const AWAY_PREFIX = 'away_'
+
 let count = 0
 
 /** A table prefix that no other case uses. */
@@ -87,7 +90,7 @@ export async function makeFixture<Tx>(
   return {
     store: mysql(first.driver, { tablePrefix, clock }),
     sibling: mysql(second.driver, { tablePrefix, clock }),
-    stranger: mysql(third.driver, { tablePrefix }),
+    stranger: mysql(third.driver, { tablePrefix: AWAY_PREFIX }),
     advance: (ms) => moveClock(control, tablePrefix, ms),
     dispose: async () => {
       await Promise.all([first.end(), second.end(), third.end()])

@@ -5,7 +5,7 @@ import { describe, it } from 'vitest'
 import { register, storeConformance } from '../../src/conformance/index.ts'
 import { mysql2 as driverOn } from '../../src/drivers/mysql2.ts'
 import { mysql } from '../../src/stores/mysql/index.ts'
-import { makeFixture, storeDatabases } from './store-fixture.ts'
+import { AWAY_PREFIX, makeFixture, storeDatabases } from './store-fixture.ts'
 
 const page = readFileSync(new URL('../../../../docs/reference/mysql.md', import.meta.url), 'utf8')
 const grants = /^GRANT SELECT ON tandem_schema_version[\s\S]*?^```$/m.exec(page)?.[0].replace('```', '') ?? ''
@@ -16,16 +16,15 @@ if (databases !== undefined) {
   const { control, home, away } = databases
   // For this file alone: users are the server's.
   const user = `u_${home.database}`
-  const migrate = async (tablePrefix: string): Promise<void> => {
-    for (const address of [home, away]) {
-      const pool = mysql2.createPool({ ...address, connectionLimit: 1, multipleStatements: true })
-      await mysql(driverOn(pool), { tablePrefix, migrate: true }).open({ service: 'test' })
-      await pool.query(grants.replaceAll('tandem_', tablePrefix).replaceAll('order_service', `'${user}'@'%'`))
-      if (address === home) await pool.query(`GRANT SELECT ON clock_of_${tablePrefix} TO '${user}'@'%'`)
-      await pool.end()
-    }
+  const migrate = async (tablePrefix: string, address = home): Promise<void> => {
+    const pool = mysql2.createPool({ ...address, connectionLimit: 1, multipleStatements: true })
+    await mysql(driverOn(pool), { tablePrefix, migrate: true }).open({ service: 'test' })
+    await pool.query(grants.replaceAll('tandem_', tablePrefix).replaceAll('order_service', `'${user}'@'%'`))
+    if (address === home) await pool.query(`GRANT SELECT ON clock_of_${tablePrefix} TO '${user}'@'%'`)
+    await pool.end()
   }
   await control.run(`CREATE USER '${user}'@'%'`)
+  await migrate(AWAY_PREFIX, away)
 
   const cases = storeConformance({
     name: 'mysql as a user with few rights',
