@@ -9,7 +9,7 @@ export interface TypeormSource {
 }
 
 /** A query runner of TypeORM, as far as the driver uses it. */
-export interface QueryRunner {
+interface QueryRunner {
   readonly manager: EntityManager
   readonly isReleased: boolean
   readonly isTransactionActive: boolean
