@@ -47,7 +47,7 @@ const LIBRARIES = [
       type Level = NonNullable<Knex.TransactionConfig['isolationLevel']>
       return {
         driver: knex(db) as Driver<object>,
-        run: async (tx, text) => (tx as Knex.Transaction).raw(text),
+        run: async (tx, text): Promise<unknown> => (tx as Knex.Transaction).raw(text),
         begin: (level, work) =>
           db.transaction((trx) => work(trx), level === undefined ? {} : { isolationLevel: level as Level }),
         nest: (tx, work) => (tx as Knex.Transaction).transaction((inner) => work(inner)),
