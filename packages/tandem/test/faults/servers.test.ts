@@ -63,7 +63,7 @@ describe.each(OWN_SERVERS)('$kind', ({ kind, isHere, start }) => {
     await stock!.count('message.handled', 8)
     await run({ world, orders: [order!, second], stock: stock!, load })
     await load.end()
-    await world.settled(BACKOFF + world.soon)
+    await world.drained(BACKOFF + world.soon)
     // As before, and at once.
     await order!.ask('place', { orders: world.orders(8) })
     await world.settled()

@@ -154,6 +154,20 @@ export class World<Database extends WorldDatabase = WorldDatabase> {
     return this.until(() => this.books.unfinished(), within)
   }
 
+  /** As `settled`, for a backlog of any length: time is up when nothing of it was finished for so long. */
+  async drained(within: number): Promise<void> {
+    for (let left = Number.POSITIVE_INFINITY; ;) {
+      try {
+        await this.settled(within)
+        return
+      } catch (error) {
+        const before = left
+        left = this.books.unfinished().length
+        if (left >= before) throw error
+      }
+    }
+  }
+
   /**
    * Resolves when the process is stopped at its point.
    *
