@@ -116,13 +116,16 @@ describe.skipIf(!hasMariadb).each(LIBRARIES)('$name over mysql2', (library) => {
 
   test.each(['read committed', 'repeatable read', 'serializable'])('may be %s', async (level) => {
     const { driver, begin } = await open()
+    const count = async (tx: object): Promise<number> =>
+      Number((await driver.query('SELECT count(*) AS n FROM t', [], tx)).rows[0]?.['n'])
     await begin(level, async (tx) => {
-      await driver.query('SELECT id FROM t', [], tx)
-      const ask =
-        'SELECT trx_isolation_level AS l FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = connection_id()'
-      await driver.query('INSERT INTO t (id) VALUES (?)', [1], tx)
-      const { rows } = await driver.query(ask, [], tx)
-      expect(rows).toEqual([{ l: level.toUpperCase() }])
+      expect(await count(tx)).toBe(0)
+      const other = driver.transaction((its) => driver.query('INSERT INTO t (id) VALUES (2)', [], its), {
+        lockTimeout: 1000,
+      })
+      if (level === 'serializable') await refusal('STORE_BUSY', () => other)
+      else await other
+      expect(await count(tx)).toBe(level === 'read committed' ? 1 : 0)
     })
   })
 

@@ -33,16 +33,19 @@ describe.skipIf(databases === undefined).each(LEVELS)('the inbox on MySQL, in se
     return { ...due, version: (await store.inbox.beginRetry(due, 'host:1', 60_000))! }
   }
 
-  /** As the engine runs a handler: again, if it has lost against others. */
-  async function handle<T>(store: Store<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> {
+  /** As the engine does it: again, if it has lost against others. */
+  async function patiently<T>(store: Store<Tx>, act: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await store.transaction(work)
+        return await act()
       } catch (error) {
         if (store.classify(error) !== 'conflict') throw error
       }
     }
   }
+
+  const handle = <T>(store: Store<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> =>
+    patiently(store, () => store.transaction(work))
 
   /** Where not even what is only read is free of locks, somebody may lose. */
   const settle = <T>(store: Store<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> =>
@@ -89,12 +92,13 @@ describe.skipIf(databases === undefined).each(LEVELS)('the inbox on MySQL, in se
       const [first, second, third] = [await failed(store), await failed(store, DEAD), incoming('a')]
       await store.inbox.block(G, third)
       const retry = await begun(store, first.id)
-      await Promise.all([
-        // They take turns: none of them loses.
-        store.transaction((tx) => store.inbox.completeRetry(tx, retry)),
-        other.admin.discardDeadLetter({ group: G, id: second.id }, ACT),
-        other.inbox.block(G, incoming('a', { topic: 'another' })),
-      ])
+      // They take turns. Where gaps are locked, too, one may lose against the others, and is run again.
+      const acts = [
+        () => store.transaction((tx) => store.inbox.completeRetry(tx, retry)),
+        () => other.admin.discardDeadLetter({ group: G, id: second.id }, ACT),
+        () => other.inbox.block(G, incoming('a', { topic: 'another' })),
+      ]
+      await Promise.all(acts.map((act) => (level === 'READ COMMITTED' ? act() : patiently<unknown>(store, act))))
       await retryWell(store, G, third.id)
     }
   })
