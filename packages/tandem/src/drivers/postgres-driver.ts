@@ -24,7 +24,7 @@ export interface PostgresBinding<Raw extends object, Tx extends object> {
   connections(): number | undefined
   /** Reaches the database once. */
   open(): Promise<void>
-  close(): void
+  close(): void | Promise<void>
   /** What somebody should change. */
   warnings?(): readonly string[]
   /**
@@ -195,7 +195,7 @@ export class PostgresDriver<Raw extends object, Tx extends object> implements Dr
     this.#turns?.refuse(this.#closedError())
     await this.#opening?.catch(() => undefined)
     await Promise.allSettled(this.#running)
-    this.#binding.close()
+    await this.#binding.close()
   }
 
   #checkUsable(): void {

@@ -7,6 +7,7 @@ import type { Driver } from '../../src/spi/driver.ts'
 import { drizzleOverPg, drizzleOverPostgresJs } from './libraries-drizzle.ts'
 import { knexLibrary } from './libraries-knex.ts'
 import { kyselyLibrary } from './libraries-kysely.ts'
+import { mikroOrmLibrary } from './libraries-mikro-orm.ts'
 import { prismaLibrary } from './libraries-prisma.ts'
 import { sequelizeLibrary } from './libraries-sequelize.ts'
 import { typeormLibrary } from './libraries-typeorm.ts'
@@ -78,6 +79,7 @@ export const LIBRARIES: readonly Library[] = [
   drizzleOverPostgresJs,
   kyselyLibrary,
   knexLibrary,
+  mikroOrmLibrary,
   prismaLibrary,
   sequelizeLibrary,
   typeormLibrary,

@@ -2,6 +2,7 @@ import { describe } from 'vitest'
 import * as drizzle from '../../../../examples/drivers/src/drizzle.ts'
 import * as knex from '../../../../examples/drivers/src/knex.ts'
 import * as kysely from '../../../../examples/drivers/src/kysely.ts'
+import * as mikroOrm from '../../../../examples/drivers/src/mikro-orm.ts'
 import * as pg from '../../../../examples/drivers/src/pg.ts'
 import * as postgresJs from '../../../../examples/drivers/src/postgres-js.ts'
 import * as prisma from '../../../../examples/drivers/src/prisma.ts'
@@ -23,5 +24,8 @@ async function create(): Promise<SampleDatabase> {
 }
 
 describe.skipIf(!hasPostgres)('the samples of docs/guides/drivers.md run on PostgreSQL', () => {
-  runSamples({ drizzle, knex, kysely, pg, 'postgres-js': postgresJs, prisma, sequelize, typeorm }, create)
+  runSamples(
+    { drizzle, knex, kysely, 'mikro-orm': mikroOrm, pg, 'postgres-js': postgresJs, prisma, sequelize, typeorm },
+    create,
+  )
 })
